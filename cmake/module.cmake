@@ -1,0 +1,27 @@
+# brim_module(NAME DEPS a b LIBS x y): the library brim::NAME from src/NAME/*.cpp and internal/*.cpp, and its tests
+# from tests/*_test.cpp. DEPS are Brim modules (public), LIBS are system libraries (private).
+function(brim_module name)
+    cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+    file(GLOB sources CONFIGURE_DEPENDS *.cpp internal/*.cpp sim/*.cpp)
+    add_library(brim_${name} STATIC ${sources})
+    add_library(brim::${name} ALIAS brim_${name})
+    target_include_directories(brim_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(brim_${name} PUBLIC brim_flags PRIVATE ${ARG_LIBS})
+    foreach(dep ${ARG_DEPS})
+        target_link_libraries(brim_${name} PUBLIC brim::${dep})
+    endforeach()
+    file(GLOB tests CONFIGURE_DEPENDS tests/*_test.cpp)
+    if(tests AND NOT BRIM_SANITIZE STREQUAL "fuzzer")
+        brim_test(${name}_tests SOURCES ${tests} LIBS brim::${name})
+    endif()
+endfunction()
+
+# brim_test(NAME SOURCES a.cpp LIBS brim::x): one doctest program, known to CTest under its name.
+function(brim_test name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+    add_executable(${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/doctest_main.cpp)
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_link_libraries(${name} PRIVATE ${ARG_LIBS} brim_flags rapidcheck)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()

@@ -1,0 +1,46 @@
+# Flags live on one interface target; nothing global but the standard and the launcher.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+    set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+set(BRIM_SANITIZE "" CACHE STRING "Sanitizers: address, thread, fuzzer or empty")
+add_library(brim_flags INTERFACE)
+target_compile_options(brim_flags INTERFACE
+    -Wall -Wextra -Wshadow -Werror
+    $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Wold-style-cast>
+    -fno-omit-frame-pointer -fstack-protector-strong)
+if(BRIM_SANITIZE STREQUAL "address")
+    target_compile_options(brim_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
+    target_link_options(brim_flags INTERFACE -fsanitize=address,undefined)
+elseif(BRIM_SANITIZE STREQUAL "thread")
+    target_compile_options(brim_flags INTERFACE -fsanitize=thread)
+    target_link_options(brim_flags INTERFACE -fsanitize=thread)
+elseif(BRIM_SANITIZE STREQUAL "fuzzer")
+    target_compile_options(brim_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+    target_link_options(brim_flags INTERFACE -fsanitize=address,undefined)
+endif()
+find_program(MOLD mold)
+if(MOLD AND NOT BRIM_SANITIZE STREQUAL "fuzzer")
+    target_link_options(brim_flags INTERFACE -fuse-ld=mold)
+endif()
+
+# Debian 12's packages; each library is used by few source files (see ARCHITECTURE.md).
+find_package(OpenSSL REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(fmt REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(CURL REQUIRED)
+find_package(rapidcheck REQUIRED)
+pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)

@@ -1,0 +1,90 @@
+#pragma once
+// One TOML file, conf.d/*.toml beside it, environment BRIM_SECTION__KEY, and --set section.key=value; the later wins.
+// A program declares every key it knows in a schema; anything else in a file is an error with file:line:col.
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace brim {
+
+using ConfigValue = std::variant<std::string, std::int64_t, bool, double, std::vector<std::string>>;
+
+enum class ConfigType : std::uint8_t {
+    text,
+    integer,  ///< within [min, max]
+    boolean,
+    number,
+    duration, ///< text such as "250ms", "30s", "5m", "24h"; kept as milliseconds within [min, max]
+    size,     ///< integer bytes, or text "64KiB", "8MiB", "32GiB"; kept as bytes within [min, max]
+    list,     ///< of text
+    secret,   ///< a reference "file:PATH" or "env:NAME"; plain text in the file is refused
+    choice,   ///< one of `choices`
+};
+
+struct ConfigKey {
+    std::string name; ///< "section.key"; a table array item is "section[].key"
+    ConfigType type = ConfigType::text;
+    ConfigValue fallback; ///< the default; an empty text means unset
+    std::string doc;      ///< one sentence, with unit
+    std::int64_t min = INT64_MIN;
+    std::int64_t max = INT64_MAX;
+    std::vector<std::string> choices = {};
+};
+
+struct ConfigSource {
+    std::string file; ///< main file; its sibling folder conf.d/ is read as well; empty = none
+    std::map<std::string, std::string> environment; ///< only BRIM_* is looked at
+    std::vector<std::string> sets;                  ///< "section.key=value"
+};
+
+/// The effective settings. Read-only; copies share nothing.
+class Config {
+public:
+    /// All problems found, each "file:line:col: key: cause; fix", joined by newlines in Error::cause.
+    static Result<Config> load(const std::vector<ConfigKey>& schema, const ConfigSource& source);
+
+    // Each asserts that the key is in the schema with the right type.
+    const std::string& text(std::string_view key) const; ///< text, choice
+    std::int64_t integer(std::string_view key) const;
+    bool boolean(std::string_view key) const;
+    double number(std::string_view key) const;
+    Duration duration(std::string_view key) const;
+    std::uint64_t size(std::string_view key) const;
+    const std::vector<std::string>& list(std::string_view key) const;
+    /// Resolves the reference now. Empty Secret when unset. Errc::denied when a file is readable by others.
+    Result<Secret> secret(std::string_view key) const;
+
+    /// Number of items of a table array: count("listener") for [[listener]].
+    std::size_t count(std::string_view table) const;
+    /// Name of an item's key, to be used with the readers above: item("listener", 0, "address").
+    static std::string item(std::string_view table, std::size_t index, std::string_view key);
+
+    /// Every key as TOML with its value and origin ("file:line", "environment", "--set", "default"), stable order.
+    std::string show_effective() const;
+
+private:
+    struct Entry {
+        ConfigType type = ConfigType::text;
+        ConfigValue value;
+        std::string origin;
+    };
+    const Entry& entry(std::string_view key, ConfigType type) const;
+    std::map<std::string, Entry, std::less<>> entries_;
+    std::map<std::string, std::size_t, std::less<>> counts_;
+};
+
+/// "the schema as a commented TOML file": what `config example` prints.
+std::string config_example(const std::vector<ConfigKey>& schema);
+
+/// Nearest of `candidates` to `word` by edit distance, or empty when none is near (distance > 3 or more than half).
+std::string_view did_you_mean(std::string_view word, const std::vector<std::string_view>& candidates);
+
+} // namespace brim

@@ -1,0 +1,169 @@
+#pragma once
+// The broker core: MQTT 3.1, 3.1.1 and 5 server behaviour without sockets, clocks or threads. Bytes and `now` go in; bytes
+// and decisions come out through BrokerHost. One Broker lives on one loop.
+
+#include "base/message.h"
+#include "base/time.h"
+#include "mqtt/packet.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace brim::mqtt {
+
+/// A connection, generation-checked: a stale id is ignored everywhere. 0 is none.
+using ConnId = std::uint64_t;
+
+/// Names an inbound QoS 1 PUBLISH whose acknowledgement waits for the host. 0 is none (QoS 0).
+using AckToken = std::uint64_t;
+
+/// Every bound of the broker; each is tested on both sides.
+struct BrokerLimits {
+    std::uint32_t packet_bytes_max = 268'288;       ///< 256 KiB of payload and room for topic and properties
+    std::uint32_t preauth_packet_bytes_max = 8'192; ///< before CONNECT was accepted, judged from the header alone
+    std::uint16_t inflight_count_max = 128;         ///< per session and direction; sent as Receive Maximum
+    std::uint32_t queue_count_max = 1'000;          ///< per session, messages waiting for the client
+    std::uint32_t queue_bytes_max = 8'388'608;      ///< the same in payload and topic bytes
+    std::uint32_t subscriptions_max = 1'000;        ///< per session
+    std::uint32_t sessions_max = 1'000'000;
+    std::uint32_t topic_bytes_max = 1'024;
+    std::uint32_t topic_levels_max = 128;
+    std::uint32_t user_properties_max = 64; ///< per packet
+    std::uint32_t client_id_bytes_max = 256;
+    std::uint32_t retained_count_max = 1'000'000;
+    std::uint64_t retained_bytes_max = 1'073'741'824;
+    Duration connect_wait_max = std::chrono::seconds{5}; ///< from accept to a complete CONNECT
+    std::uint16_t keepalive_s_max = 64'800;              ///< longer ones (and 0) are cut to it by Server Keep Alive
+    std::uint32_t session_expiry_s_max = 604'800;        ///< 7 days
+};
+
+/// What the host answers to CONNECT.
+struct Admission {
+    std::string session_key; ///< sessions are kept under this, not under the client id; non-empty
+    std::string principal;   ///< for authorise() and logs
+    std::uint64_t user = 0;  ///< the host's own handle, handed back in events
+    std::uint8_t qos_max = 2;
+    bool retain_available = true;
+    bool wildcard_available = true;
+    bool will_allowed = true;
+    std::uint16_t keepalive_s = 0;          ///< 0 = as the client asked (within limits)
+    std::string assigned_client_id;         ///< MQTT 5: set when the client sent an empty one
+};
+
+enum class Action : std::uint8_t { publish, subscribe, receive };
+
+/// The host's decision about one inbound PUBLISH.
+enum class Verdict : std::uint8_t {
+    route,    ///< broker: deliver to matching subscribers (and retain), acknowledge now
+    consumed, ///< host took it: acknowledge now, do not route
+    pending,  ///< host keeps it: acknowledge when complete(token, ...) is called, do not route
+    drop,     ///< acknowledge with success, deliver nowhere (the host has counted it)
+    denied,   ///< v5: PUBACK 0x87; 3.x: acknowledged and dropped, as MQTT 3.1.1 section 3.3.5 allows
+    close,    ///< end the connection (v5: DISCONNECT 0x87)
+};
+
+/// Why a session's connection ended.
+enum class Ended : std::uint8_t { disconnect, network, keepalive, takeover, protocol_error, kicked, shutdown };
+
+/// What a client has: lives in the broker, read by the host.
+struct ConnView {
+    ConnId id = 0;
+    std::uint64_t user = 0;
+    std::uint64_t epoch = 0; ///< grows with every accepted connection of the broker's life
+    std::string_view session_key;
+    std::string_view client_id;
+    std::string_view principal;
+    ProtocolVersion version{};
+};
+
+/// What the broker needs from outside. Called on the broker's loop, from inside broker calls; may call back into the
+/// broker where a member says so.
+class BrokerHost {
+public:
+    virtual ~BrokerHost() = default;
+    /// Queue bytes for a connection. They need not be sent before the turn ends.
+    virtual void send(ConnId conn, ByteView bytes) = 0;
+    /// Close after what was queued is sent; the broker has already forgotten the connection.
+    virtual void close(ConnId conn) = 0;
+    /// Stop or resume calling data() for this connection (receive budget used up).
+    virtual void pause(ConnId conn, bool paused) = 0;
+    /// A well-formed CONNECT. Answer with accept() or refuse(), inside this call or later; until then no other packet
+    /// is handled (at most 64 KiB is buffered). `connect` is valid during the call only.
+    virtual void on_connect(ConnId conn, const Connect& connect) = 0;
+    /// Asked for each topic filter at subscribe, and for each topic at delivery (Action::receive). Deny on doubt.
+    virtual bool authorise(const ConnView& who, Action action, std::string_view topic) = 0;
+    /// An inbound PUBLISH or a due will (then token is 0), already decoded and within limits. Publishing permission
+    /// is the host's to check here. May call publish(), deliver(), complete().
+    virtual Verdict on_publish(const ConnView& who, const MessagePtr& message, AckToken token) = 0;
+    /// The connection is up: CONNACK is queued.
+    virtual void on_up(const ConnView& who) = 0;
+    /// The connection of a session ended. Not called for one that never was up.
+    virtual void on_down(const ConnView& who, Ended why) = 0;
+    /// Messages that will not be delivered: `reason` is a metric label (queue_full, expired, too_large, qos0_slow,
+    /// no_session, denied).
+    virtual void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) = 0;
+};
+
+struct BrokerStats {
+    std::uint64_t connections = 0; ///< up now
+    std::uint64_t sessions = 0;    ///< including offline ones
+    std::uint64_t subscriptions = 0;
+    std::uint64_t retained = 0;
+    std::uint64_t queued = 0; ///< messages waiting in sessions
+    std::uint64_t received[3] = {0, 0, 0};
+    std::uint64_t sent[3] = {0, 0, 0};
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+};
+
+class Broker {
+public:
+    Broker(BrokerHost& host, BrokerLimits limits);
+    ~Broker();
+    Broker(const Broker&) = delete;
+    Broker& operator=(const Broker&) = delete;
+
+    // --- the transport's side
+    /// A new transport connection. It must send CONNECT within connect_wait_max.
+    ConnId open(Mono now);
+    /// Bytes in any split. May end in host.close(conn).
+    void data(ConnId conn, ByteView bytes, Mono now);
+    /// The transport is gone.
+    void closed(ConnId conn, Mono now);
+    /// The output of a connection is above (true) or back below its high-water mark: queue instead of send.
+    void congested(ConnId conn, bool is_congested, Mono now);
+    /// Runs what is due: keep-alive, connect deadline, session expiry, delayed wills. Returns when to call again (at
+    /// most 1 s away when anything is pending).
+    Mono tick(Mono now);
+
+    // --- the host's side
+    void accept(ConnId conn, const Admission& admission, Mono now);
+    /// Refuses CONNECT: the reason code is mapped to 3.1.1's return codes where needed.
+    void refuse(ConnId conn, ReasonCode reason, std::string_view reason_text, Mono now);
+    /// Sends the acknowledgement of a pending QoS 1 PUBLISH. Acknowledgements leave in the order the messages came
+    /// (MQTT 4.6), so an early one waits for its predecessors. For v3 a failure closes the connection instead.
+    void complete(AckToken token, ReasonCode reason, Mono now);
+    /// Routes to all matching sessions, retaining when message->retain. Returns the number of sessions reached.
+    std::size_t publish(const MessagePtr& message, Mono now);
+    /// Hands a message to one session whether or not it subscribed (once). False when there is no such session, or it
+    /// is offline and the message is QoS 0, or offline and would not be kept.
+    bool deliver(std::string_view session_key, const MessagePtr& message, Mono now);
+    /// Ends a session's connection; `forget` drops the session too. v5 gets DISCONNECT with `reason`.
+    void kick(std::string_view session_key, ReasonCode reason, bool forget, Mono now);
+    bool online(std::string_view session_key) const;
+    /// The QoS a session asked for with a filter that matches `topic`; -1 when none matches.
+    int subscribed_qos(std::string_view session_key, std::string_view topic) const;
+    /// Says goodbye to everyone (v5: 0x8B server shutting down) and accepts nothing any more.
+    void shutdown(Mono now);
+
+    BrokerStats stats() const;
+
+private:
+    class Core;
+    std::unique_ptr<Core> core_;
+};
+
+} // namespace brim::mqtt
