@@ -14,8 +14,8 @@ namespace brim {
 using Bytes = std::string;
 using ByteView = std::string_view;
 
-/// Reads big-endian fields from a view, in a straight line, checked once at the end. The first error wins and is
-/// kept with its offset; every read after it yields zero or an empty view. Never reads outside the view.
+/// Reads big-endian fields from a view, in a straight line, checked once at the end. The first error wins and
+/// is kept with its offset; every read after it yields zero or an empty view. Never reads outside the view.
 class Reader {
 public:
     /// `object` names what is read in errors, for example "CONNECT packet".
@@ -35,8 +35,11 @@ public:
     ByteView rest() noexcept;
 
     bool more() const noexcept { return ok() && offset_ < bytes_.size(); }
+
     bool ok() const noexcept { return !failed_; }
+
     std::size_t remaining() const noexcept { return bytes_.size() - offset_; }
+
     std::size_t offset() const noexcept { return offset_; }
 
     /// Notes an error found by the caller (kept only when it is the first).
@@ -45,10 +48,11 @@ public:
     Error error() const;
 
     /// `value` when all went well and nothing is left over; else the first error.
-    template <class T>
-    Result<T> finish(T value) {
-        if (ok() && offset_ != bytes_.size()) fail(Errc::malformed, "bytes left over after the last field");
-        if (!ok()) return std::unexpected<Error>(error());
+    template <class T> Result<T> finish(T value) {
+        if (ok() && offset_ != bytes_.size())
+            fail(Errc::malformed, "bytes left over after the last field");
+        if (!ok())
+            return std::unexpected<Error>(error());
         return value;
     }
 

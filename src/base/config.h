@@ -1,6 +1,7 @@
 #pragma once
-// One TOML file, conf.d/*.toml beside it, environment BRIM_SECTION__KEY, and --set section.key=value; the later wins.
-// A program declares every key it knows in a schema; anything else in a file is an error with file:line:col.
+// One TOML file, conf.d/*.toml beside it, environment BRIM_SECTION__KEY, and --set section.key=value; the
+// later wins. A program declares every key it knows in a schema; anything else in a file is an error with
+// file:line:col.
 
 #include "base/error.h"
 #include "base/log.h"
@@ -19,7 +20,7 @@ using ConfigValue = std::variant<std::string, std::int64_t, bool, double, std::v
 
 enum class ConfigType : std::uint8_t {
     text,
-    integer,  ///< within [min, max]
+    integer, ///< within [min, max]
     boolean,
     number,
     duration, ///< text such as "250ms", "30s", "5m", "24h"; kept as milliseconds within [min, max]
@@ -67,7 +68,8 @@ public:
     /// Name of an item's key, to be used with the readers above: item("listener", 0, "address").
     static std::string item(std::string_view table, std::size_t index, std::string_view key);
 
-    /// Every key as TOML with its value and origin ("file:line", "environment", "--set", "default"), stable order.
+    /// Every key as TOML with its value and origin ("file:line", "environment", "--set", "default"), stable
+    /// order.
     std::string show_effective() const;
 
 private:
@@ -76,6 +78,7 @@ private:
         ConfigValue value;
         std::string origin;
     };
+
     const Entry& entry(std::string_view key, ConfigType type) const;
     std::map<std::string, Entry, std::less<>> entries_;
     std::map<std::string, std::size_t, std::less<>> counts_;
@@ -84,7 +87,8 @@ private:
 /// "the schema as a commented TOML file": what `config example` prints.
 std::string config_example(const std::vector<ConfigKey>& schema);
 
-/// Nearest of `candidates` to `word` by edit distance, or empty when none is near (distance > 3 or more than half).
+/// Nearest of `candidates` to `word` by edit distance, or empty when none is near (distance > 3 or more than
+/// half).
 std::string_view did_you_mean(std::string_view word, const std::vector<std::string_view>& candidates);
 
 } // namespace brim

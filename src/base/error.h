@@ -1,5 +1,6 @@
 #pragma once
-// What went wrong, told to a person and to a program: Error and Result<T>, used by every public header of Brim.
+// What went wrong, told to a person and to a program: Error and Result<T>, used by every public header of
+// Brim.
 
 #include <cstdint>
 #include <expected>
@@ -9,7 +10,8 @@
 
 namespace brim {
 
-/// Why an operation failed. Programs branch on this alone; each has a stable name and a line in docs/errors.md.
+/// Why an operation failed. Programs branch on this alone; each has a stable name and a line in
+/// docs/errors.md.
 enum class Errc : std::uint8_t {
     malformed,       ///< bytes or text that break their grammar
     invalid,         ///< well-formed, but not allowed here (range, type, state)
@@ -32,8 +34,8 @@ enum class Errc : std::uint8_t {
 /// The stable name of a code, such as "not_found". Never empty.
 std::string_view errc_name(Errc code) noexcept;
 
-/// One failure. `object` is what it happened to ("device \"pump-7\""), `cause` is why ("the file ends inside a
-/// record"), `fix` is what the reader can do about it (may be empty only when there is nothing to do).
+/// One failure. `object` is what it happened to ("device \"pump-7\""), `cause` is why ("the file ends inside
+/// a record"), `fix` is what the reader can do about it (may be empty only when there is nothing to do).
 struct Error {
     Errc code = Errc::io;
     std::string object;
@@ -45,8 +47,7 @@ struct Error {
 };
 
 /// A value, or why there is none. Dropping one is a compile error.
-template <class T>
-struct [[nodiscard]] Result : std::expected<T, Error> {
+template <class T> struct [[nodiscard]] Result : std::expected<T, Error> {
     using std::expected<T, Error>::expected;
 };
 
@@ -56,7 +57,9 @@ inline std::unexpected<Error> fail(Errc code, std::string object, std::string ca
 }
 
 /// Passes on somebody else's error.
-inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+    return std::unexpected<Error>(std::move(error));
+}
 
 /// Error of a failed system call: `object` plus the text of `errno_value`, code io (full for ENOSPC/EDQUOT,
 /// not_found for ENOENT, denied for EACCES/EPERM, exists for EEXIST), with a fix for the common ones.
@@ -65,8 +68,8 @@ Error errno_error(std::string object, int errno_value);
 } // namespace brim
 
 /// Returns from the enclosing function when `expr` (a Result) holds an error.
-#define BRIM_TRY(expr)                                                                                             \
-    do {                                                                                                           \
-        if (auto brim_try_result_ = (expr); !brim_try_result_)                                                     \
-            return std::unexpected<::brim::Error>(std::move(brim_try_result_).error());                            \
+#define BRIM_TRY(expr)                                                                                       \
+    do {                                                                                                     \
+        if (auto brim_try_result_ = (expr); !brim_try_result_)                                               \
+            return std::unexpected<::brim::Error>(std::move(brim_try_result_).error());                      \
     } while (false)

@@ -10,16 +10,22 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace brim {
 
-/// A password, key or token. It cannot be formatted, logged, compared by operator or turned into JSON by accident.
+/// A password, key or token. It cannot be formatted, logged, compared by operator or turned into JSON by
+/// accident.
 class Secret {
 public:
     Secret() = default;
+
     explicit Secret(std::string value) : value_(std::move(value)) {}
+
     /// The one way out; grep for it in reviews.
     const std::string& reveal() const noexcept { return value_; }
+
     bool empty() const noexcept { return value_.empty(); }
 
 private:
@@ -33,19 +39,25 @@ struct LogField {
     std::string_view name;
     std::string value;
 
-    LogField(std::string_view field_name, std::string_view field_value) : name(field_name), value(field_value) {}
+    LogField(std::string_view field_name, std::string_view field_value)
+        : name(field_name), value(field_value) {}
+
     LogField(std::string_view field_name, const char* field_value) : name(field_name), value(field_value) {}
-    LogField(std::string_view field_name, const std::string& field_value) : name(field_name), value(field_value) {}
+
+    LogField(std::string_view field_name, const std::string& field_value)
+        : name(field_name), value(field_value) {}
+
     template <class Number>
         requires std::is_arithmetic_v<Number>
     LogField(std::string_view field_name, Number number) : name(field_name), value(std::to_string(number)) {}
+
     LogField(std::string_view, const Secret&) = delete;
 };
 
 enum class LogFormat : std::uint8_t { text, json };
 
-/// Writes lines to one descriptor, at most `lines_per_second_max` of each message text; what was left out is counted
-/// in a later line ("suppressed=12"). Thread-safe; a line is one write(2), so lines never interleave.
+/// Writes lines to one descriptor, at most `lines_per_second_max` of each message text; what was left out is
+/// counted in a later line ("suppressed=12"). Thread-safe; a line is one write(2), so lines never interleave.
 class Log {
 public:
     struct Options {
@@ -54,6 +66,7 @@ public:
         LogFormat format = LogFormat::text;
         unsigned lines_per_second_max = 20; ///< per message text
     };
+
     explicit Log(const Clock& clock); ///< default options
     Log(const Clock& clock, Options options);
     ~Log();
@@ -67,10 +80,14 @@ public:
         std::string_view message,
         std::initializer_list<LogField> fields = {}
     );
-    void debug(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
-    void info(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
-    void warn(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
-    void error(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
+    void
+    debug(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
+    void
+    info(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
+    void
+    warn(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
+    void
+    error(std::string_view component, std::string_view message, std::initializer_list<LogField> fields = {});
 
     void set_level(LogLevel level) noexcept { level_ = level; }
 

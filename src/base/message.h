@@ -1,5 +1,6 @@
 #pragma once
-// The one message. Everything that moves in Brim is this: made once where it enters, never changed, never copied.
+// The one message. Everything that moves in Brim is this: made once where it enters, never changed, never
+// copied.
 
 #include "base/bytes.h"
 #include "base/time.h"

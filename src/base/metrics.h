@@ -1,6 +1,6 @@
 #pragma once
-// Counters, gauges and histograms, written as OpenMetrics text. Handles are stable for the life of the registry;
-// updates are relaxed atomics and may come from any thread.
+// Counters, gauges and histograms, written as OpenMetrics text. Handles are stable for the life of the
+// registry; updates are relaxed atomics and may come from any thread.
 
 #include <atomic>
 #include <cstddef>
@@ -18,6 +18,7 @@ namespace brim {
 class Counter {
 public:
     void add(std::uint64_t amount = 1) noexcept { value_.fetch_add(amount, std::memory_order_relaxed); }
+
     std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
 private:
@@ -27,7 +28,9 @@ private:
 class Gauge {
 public:
     void set(double value) noexcept { value_.store(value, std::memory_order_relaxed); }
+
     void add(double amount) noexcept { value_.fetch_add(amount, std::memory_order_relaxed); }
+
     double value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
 private:
@@ -55,15 +58,12 @@ public:
     Metrics(const Metrics&) = delete;
     Metrics& operator=(const Metrics&) = delete;
 
-    /// `name` with the brim_ prefix and without "_total"; `labels` as text: `dir="in",qos="1"`. At most 1,000 label sets
-    /// a name; the ones above share the label set `overflow="true"`.
+    /// `name` with the brim_ prefix and without "_total"; `labels` as text: `dir="in",qos="1"`. At most 1,000
+    /// label sets a name; the ones above share the label set `overflow="true"`.
     Counter& counter(std::string_view name, std::string_view help, std::string_view labels = {});
     Gauge& gauge(std::string_view name, std::string_view help, std::string_view labels = {});
     Histogram& histogram(
-        std::string_view name,
-        std::string_view help,
-        std::vector<double> bounds,
-        std::string_view labels = {}
+        std::string_view name, std::string_view help, std::vector<double> bounds, std::string_view labels = {}
     );
     /// A gauge read when scraped, on the scraping thread.
     void gauge_from(std::string_view name, std::string_view help, std::function<double()> read);
@@ -73,7 +73,13 @@ public:
 
 private:
     struct State;
+    static void append_histogram(
+        std::string& out, std::string_view name, std::string_view labels, const Histogram& histogram
+    );
     std::unique_ptr<State> state_;
 };
+
+/// `name="value"` with the value escaped; join several with a comma to make the `labels` of a metric.
+std::string metric_label(std::string_view name, std::string_view value);
 
 } // namespace brim

@@ -19,6 +19,7 @@ struct MonoClock {
     using time_point = std::chrono::time_point<MonoClock>;
     static constexpr bool is_steady = true;
 };
+
 using Mono = MonoClock::time_point;
 
 /// Milliseconds since 1970-01-01 UTC, as the wire formats carry it.
