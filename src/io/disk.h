@@ -1,7 +1,7 @@
 #pragma once
-// Files as the store sees them: positioned reads and writes, explicit syncs. Blocking, so used on workers (or at start
-// up). Implementations: the machine (posix_disk.h) and the simulated disk (sim/), which can drop un-synced bytes,
-// tear and reorder writes, and fail the Nth operation.
+// Files as the store sees them: positioned reads and writes, explicit syncs. Blocking, so used on workers (or
+// at start up). Implementations: the machine (posix_disk.h) and the simulated disk (sim/), which can drop
+// un-synced bytes, tear and reorder writes, and fail the Nth operation.
 
 #include "base/bytes.h"
 
@@ -17,7 +17,8 @@ namespace brim::io {
 class File {
 public:
     virtual ~File() = default;
-    /// Reads up to out.size() bytes at `offset`; less only at the end of the file. EINTR and short reads are handled.
+    /// Reads up to out.size() bytes at `offset`; less only at the end of the file. EINTR and short reads are
+    /// handled.
     virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) = 0;
     /// Writes all of `bytes` or fails; what was written before a failure is undefined.
     virtual Result<void> write_at(std::uint64_t offset, ByteView bytes) = 0;
@@ -30,9 +31,9 @@ public:
 };
 
 enum class OpenMode : std::uint8_t {
-    read,   ///< must exist
-    write,  ///< read and write, must exist
-    create, ///< read and write, made when absent (mode 0600)
+    read,       ///< must exist
+    write,      ///< read and write, must exist
+    create,     ///< read and write, made when absent (mode 0600)
     create_new, ///< read and write, Errc::exists when there already
 };
 
@@ -49,16 +50,19 @@ public:
     virtual Result<void> make_dir(const std::string& folder) = 0;
     /// Makes creations, renames and removals in `folder` durable.
     virtual Result<void> sync_dir(const std::string& folder) = 0;
-    /// Takes the exclusive lock file at `path` until the returned object dies. Errc::busy names the holder's pid.
+    /// Takes the exclusive lock file at `path` until the returned object dies. Errc::busy names the holder's
+    /// pid.
     virtual Result<std::unique_ptr<File>> lock(const std::string& path) = 0;
     virtual Result<std::uint64_t> free_bytes(const std::string& folder) = 0;
-    /// True when SQLite may use its own file access on this disk's paths; else the store's VFS goes through this Disk.
+    /// True when SQLite may use its own file access on this disk's paths; else the store's VFS goes through
+    /// this Disk.
     virtual bool is_machine() const = 0;
 };
 
 /// Whole small files, at most `bytes_max`.
 Result<Bytes> read_file(Disk& disk, const std::string& path, std::size_t bytes_max);
-/// Replaces `path` so that a crash leaves the old or the new content: temporary file, sync, rename, folder sync.
+/// Replaces `path` so that a crash leaves the old or the new content: temporary file, sync, rename, folder
+/// sync.
 Result<void> write_file_atomically(Disk& disk, const std::string& path, ByteView content);
 
 } // namespace brim::io

@@ -23,7 +23,8 @@ public:
     virtual Random& random() = 0;
     virtual Log& log() = 0;
     virtual Metrics& metrics() = 0;
-    /// A new ordered background thread; `name` (at most 15 bytes) is what top(1) shows. At most 4,096 jobs wait.
+    /// A new ordered background thread; `name` (at most 15 bytes) is what top(1) shows. At most 4,096 jobs
+    /// wait.
     virtual std::unique_ptr<Worker> make_worker(std::string_view name) = 0;
 };
 

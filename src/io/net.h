@@ -1,6 +1,6 @@
 #pragma once
-// Byte streams and where they come from. Implementations: TCP and unix sockets (socket_network.h), TLS on top of any
-// stream (tls.h), the simulated network (sim/).
+// Byte streams and where they come from. Implementations: TCP and unix sockets (socket_network.h), TLS on top
+// of any stream (tls.h), the simulated network (sim/).
 
 #include "base/bytes.h"
 #include "base/time.h"
@@ -13,7 +13,8 @@
 
 namespace brim::io {
 
-/// Where to listen or connect: "tcp:127.0.0.1:1883", "tcp:[::1]:0", "tcp:hub.example:8883", "unix:/run/brim/bus.sock".
+/// Where to listen or connect: "tcp:127.0.0.1:1883", "tcp:[::1]:0", "tcp:hub.example:8883",
+/// "unix:/run/brim/bus.sock".
 struct Endpoint {
     enum class Kind : std::uint8_t { tcp, unix_socket };
     Kind kind = Kind::tcp;
@@ -34,26 +35,31 @@ struct Peer {
     bool encrypted = false; ///< TLS
 };
 
-/// Receives what happens on a stream, on the stream's loop. A handler may destroy the stream from inside any call.
+/// Receives what happens on a stream, on the stream's loop. A handler may destroy the stream from inside any
+/// call.
 class StreamHandler {
 public:
     virtual ~StreamHandler() = default;
     /// `bytes` are valid during the call only.
     virtual void on_data(ByteView bytes) = 0;
+
     /// The queue fell below the low-water mark after a write() had returned false.
     virtual void on_drained() {}
+
     /// The last call: the peer closed (Errc::closed), or an error. Not called after the owner's own close().
     virtual void on_closed(const Error& why) = 0;
 };
 
-/// A connected, ordered, reliable byte stream on one loop. Destroying it closes it and drops what is not sent yet.
+/// A connected, ordered, reliable byte stream on one loop. Destroying it closes it and drops what is not sent
+/// yet.
 class Stream {
 public:
     virtual ~Stream() = default;
     /// Begins reading; call once. `handler` outlives the stream or close().
     virtual void start(StreamHandler& handler) = 0;
-    /// Queues `bytes`; they go out in one system call at the end of the turn. False once more than the high-water mark
-    /// (256 KiB) is waiting: the bytes are queued all the same, but the caller should wait for on_drained().
+    /// Queues `bytes`; they go out in one system call at the end of the turn. False once more than the
+    /// high-water mark (256 KiB) is waiting: the bytes are queued all the same, but the caller should wait
+    /// for on_drained().
     virtual bool write(ByteView bytes) = 0;
     virtual std::size_t queued() const = 0;
     /// Stops or resumes on_data(): back-pressure towards the peer.
@@ -84,10 +90,11 @@ using Connected = std::move_only_function<void(Result<std::unique_ptr<Stream>>)>
 class Network {
 public:
     virtual ~Network() = default;
-    /// Errors name the address and say who holds it where that can be known. A stale unix socket file is replaced.
+    /// Errors name the address and say who holds it where that can be known. A stale unix socket file is
+    /// replaced.
     virtual Result<std::unique_ptr<Listener>> listen(const Endpoint& at, Accepted accepted) = 0;
-    /// Resolves (on a worker) and tries each address in turn; `done` is called exactly once, never from inside this
-    /// call, unless the returned handle is destroyed first.
+    /// Resolves (on a worker) and tries each address in turn; `done` is called exactly once, never from
+    /// inside this call, unless the returned handle is destroyed first.
     virtual std::unique_ptr<Connecting> connect(const Endpoint& to, Duration timeout, Connected done) = 0;
 };
 

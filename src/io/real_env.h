@@ -1,0 +1,39 @@
+#pragma once
+// The machine as an Env: what main gives to a program.
+
+#include "io/env.h"
+#include "io/epoll_loop.h"
+#include "io/posix_disk.h"
+#include "io/socket_network.h"
+
+namespace brim::io {
+
+/// `log` and `metrics` outlive it; workers, streams and listeners made from it are destroyed before it.
+class RealEnv final : public Env {
+public:
+    RealEnv(Log& log, Metrics& metrics) : log_(log), metrics_(metrics), loop_(log), net_(loop_, log) {}
+
+    EpollLoop& loop() override { return loop_; }
+
+    SocketNetwork& net() override { return net_; }
+
+    PosixDisk& disk() override { return disk_; }
+
+    Random& random() override { return random_; }
+
+    Log& log() override { return log_; }
+
+    Metrics& metrics() override { return metrics_; }
+
+    std::unique_ptr<Worker> make_worker(std::string_view name) override;
+
+private:
+    Log& log_;
+    Metrics& metrics_;
+    EpollLoop loop_;
+    SocketNetwork net_;
+    PosixDisk disk_;
+    SystemRandom random_;
+};
+
+} // namespace brim::io

@@ -1,0 +1,83 @@
+#include "io/socket_network.h"
+
+#include "io/internal/socket_stream.h"
+
+#include <fcntl.h>
+
+namespace brim::io {
+
+namespace {
+
+constexpr std::size_t spare_buffers_max = 64;
+constexpr std::size_t buffer_bytes_min = 1'024;
+constexpr std::size_t buffer_bytes_kept_max = 64 * 1024;
+
+} // namespace
+
+SocketNetwork::SocketNetwork(EpollLoop& loop, Log& log)
+    : loop_(loop), log_(log), resolver_(loop),
+      read_buffer_(std::make_unique<std::array<char, SocketLimits::read_bytes_max>>()),
+      reserve_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+
+SocketNetwork::~SocketNetwork() {
+    *alive_ = false;
+}
+
+std::size_t SocketNetwork::mark_dirty(SocketStream& stream) {
+    auto& side = dirty_[dirty_side_];
+    if (side.empty()) {
+        loop_.at_turn_end([this, alive = alive_] {
+            if (*alive)
+                flush_dirty();
+        });
+    }
+    side.push_back(&stream);
+    return (side.size() - 1) * 2 + dirty_side_;
+}
+
+void SocketNetwork::unmark_dirty(std::size_t position) {
+    dirty_[position % 2][position / 2] = nullptr;
+}
+
+void SocketNetwork::flush_dirty() {
+    auto& side = dirty_[dirty_side_];
+    dirty_side_ = 1 - dirty_side_;
+    for (std::size_t i = 0; i < side.size(); ++i)
+        if (side[i] != nullptr)
+            side[i]->flush_turn();
+    side.clear();
+}
+
+Bytes SocketNetwork::take_buffer() {
+    Bytes buffer;
+    if (spare_buffers_.empty()) {
+        buffer.reserve(buffer_bytes_min);
+    } else {
+        buffer = std::move(spare_buffers_.back());
+        spare_buffers_.pop_back();
+    }
+    return buffer;
+}
+
+void SocketNetwork::give_buffer(Bytes buffer) {
+    if (buffer.capacity() < buffer_bytes_min || buffer.capacity() > buffer_bytes_kept_max)
+        return;
+    if (spare_buffers_.size() >= spare_buffers_max)
+        return;
+    buffer.clear();
+    spare_buffers_.push_back(std::move(buffer));
+}
+
+void SocketNetwork::linger(Descriptor fd, Bytes unsent, std::size_t sent) {
+    auto socket = std::make_unique<LingeringSocket>(*this, std::move(fd), std::move(unsent), sent);
+    if (!socket->begin())
+        return;
+    LingeringSocket& key = *socket;
+    lingering_.emplace(&key, std::move(socket));
+}
+
+void SocketNetwork::linger_ended(LingeringSocket& socket) {
+    lingering_.erase(&socket);
+}
+
+} // namespace brim::io
