@@ -9,7 +9,8 @@
 
 namespace brim::thing {
 
-/// A request in either direction. Tolerates a missing id, method, version or params, `params` as the text "{}".
+/// A request in either direction. Tolerates a missing id, method, version or params, `params` as the text
+/// "{}".
 struct Request {
     std::string id; ///< raw JSON of the id, empty when absent
     std::string method;
@@ -29,8 +30,11 @@ struct Reply {
 };
 
 Result<Reply> parse_reply(std::string_view payload, std::size_t bytes_max = 262'144);
-/// `id_raw` is echoed with its JSON type; an empty one becomes "". Always has code, data, id, message, method, version.
-std::string make_reply(std::string_view id_raw, int code, std::string_view message, const Json& data, std::string_view method);
+/// `id_raw` is echoed with its JSON type; an empty one becomes "". Always has code, data, id, message,
+/// method, version.
+std::string make_reply(
+    std::string_view id_raw, int code, std::string_view message, const Json& data, std::string_view method
+);
 /// The reply to a property post: data lists the rejected properties, code stays 200 (weak validation).
 std::string make_post_reply(const PropertyPost& post);
 
@@ -39,8 +43,10 @@ struct DeviceKey {
     std::string product_key;
     std::string device_name;
     auto operator<=>(const DeviceKey&) const = default;
+
     /// "{pk}/{dn}": unique, neither part may hold a '/'.
     std::string text() const { return product_key + "/" + device_name; }
+
     static std::optional<DeviceKey> parse(std::string_view text);
 };
 
@@ -56,6 +62,8 @@ enum class TopicKind : std::uint8_t {
     event_post,     ///< /sys/{pk}/{dn}/thing/event/{name}/post
     property_set,   ///< /sys/{pk}/{dn}/thing/service/property/set
     set_reply,      ///< /sys/{pk}/{dn}/thing/service/property/set_reply
+    property_get,   ///< /sys/{pk}/{dn}/thing/service/property/get
+    get_reply,      ///< /sys/{pk}/{dn}/thing/service/property/get_reply
     service,        ///< /sys/{pk}/{dn}/thing/service/{name}
     service_reply,  ///< /sys/{pk}/{dn}/thing/service/{name}_reply
     desired_get,    ///< /sys/{pk}/{dn}/thing/property/desired/get
@@ -63,12 +71,21 @@ enum class TopicKind : std::uint8_t {
     tags_update,    ///< /sys/{pk}/{dn}/thing/deviceinfo/update
     tags_delete,    ///< /sys/{pk}/{dn}/thing/deviceinfo/delete
     model_get,      ///< /sys/{pk}/{dn}/thing/dsltemplate/get
-    sub_register, sub_unregister, topo_add, topo_delete, topo_get, list_found, ///< /sys/{gpk}/{gdn}/thing/...
-    combine_login, combine_logout, combine_batch_login, combine_batch_logout,  ///< /ext/session/{gpk}/{gdn}/combine/...
-    ntp_request,    ///< /ext/ntp/{pk}/{dn}/request
-    rrpc_response,  ///< /sys/{pk}/{dn}/rrpc/response/{id} (name = id), /ext/rrpc/{id}/... (name = id)
-    custom,         ///< /{pk}/{dn}/user/... and the older /{pk}/{dn}/...
-    other_sys,      ///< any other /sys/{pk}/{dn}/..., /ota/..., /shadow/..., /ext/..., /broadcast/{pk}/... with a device in it
+    sub_register,
+    sub_unregister,
+    topo_add,
+    topo_delete,
+    topo_get,
+    list_found, ///< /sys/{gpk}/{gdn}/thing/...
+    combine_login,
+    combine_logout,
+    combine_batch_login,
+    combine_batch_logout, ///< /ext/session/{gpk}/{gdn}/combine/...
+    ntp_request,          ///< /ext/ntp/{pk}/{dn}/request
+    rrpc_response,        ///< /sys/{pk}/{dn}/rrpc/response/{id} (name = id), /ext/rrpc/{id}/... (name = id)
+    custom,               ///< /{pk}/{dn}/user/... and the older /{pk}/{dn}/...
+    other_sys, ///< any other /sys/{pk}/{dn}/..., /ota/..., /shadow/..., /ext/..., /broadcast/{pk}/... with a
+               ///< device in it
     unknown,
 };
 
@@ -79,8 +96,8 @@ struct DeviceTopic {
     std::string_view name; ///< event or service identifier, rrpc id
 };
 
-/// Never fails: what is not understood is `unknown`. No allocation. Works on topic names and on filters (wildcards in the
-/// product or device place come out as they are).
+/// Never fails: what is not understood is `unknown`. No allocation. Works on topic names and on filters
+/// (wildcards in the product or device place come out as they are).
 DeviceTopic parse_topic(std::string_view topic) noexcept;
 
 /// "/sys/{pk}/{dn}/{rest}"

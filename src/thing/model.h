@@ -1,5 +1,6 @@
 #pragma once
-// The thing model (TSL): what a product's devices have. Read once at the border into types that can only be valid.
+// The thing model (TSL): what a product's devices have. Read once at the border into types that can only be
+// valid.
 
 #include "base/error.h"
 #include "base/json.h"
@@ -13,7 +14,17 @@
 
 namespace brim::thing {
 
-enum class Type : std::uint8_t { int32, float32, float64, boolean, enumeration, text, date, structure, array };
+enum class Type : std::uint8_t {
+    int32,
+    float32,
+    float64,
+    boolean,
+    enumeration,
+    text,
+    date,
+    structure,
+    array
+};
 
 /// The name on the wire: int, float, double, bool, enum, text, date, struct, array.
 std::string_view type_name(Type type) noexcept;
@@ -24,14 +35,15 @@ struct Field;
 struct DataType {
     Type type = Type::int32;
     double min = 0, max = 0; ///< int, float, double; equal = unbounded
-    double step = 0;         ///< 0 = any
+    double step = 0; ///< 0 = any; told to people, not enforced: a float sum rarely hits a decimal step
     std::string unit, unit_name;
-    std::uint32_t text_bytes_max = 0;                           ///< text: 1..10240
-    std::vector<std::pair<std::int32_t, std::string>> choices; ///< bool (0 and 1) and enum (at most 100), sorted
-    std::vector<Field> fields;                                  ///< struct: 1..50, never structs themselves
-    std::uint32_t array_count_max = 0;                          ///< array: 1..512
-    std::shared_ptr<const DataType> item;                       ///< array: int, float, double, text or struct;
-                                                                ///< shared by copies of one immutable model
+    std::uint32_t text_bytes_max = 0; ///< text: 1..10240
+    std::vector<std::pair<std::int32_t, std::string>>
+        choices;                          ///< bool (0 and 1) and enum (at most 100), sorted
+    std::vector<Field> fields;            ///< struct: 1..50, never structs themselves
+    std::uint32_t array_count_max = 0;    ///< array: 1..512
+    std::shared_ptr<const DataType> item; ///< array: int, float, double, text or struct;
+                                          ///< shared by copies of one immutable model
 };
 
 struct Field {
@@ -58,17 +70,35 @@ struct Service {
     std::vector<Field> inputs, outputs;
 };
 
+/// Bounds of one model document (hub-protocol 4); over one is Errc::too_large with the path.
+struct ModelLimits {
+    static constexpr std::size_t text_bytes_max = 1'048'576;
+    static constexpr std::size_t functions_max = 300; ///< properties + events + services
+    static constexpr std::size_t fields_max = 100;    ///< inputs or outputs of one service or event
+    static constexpr std::size_t members_max = 50;    ///< members of a struct
+    static constexpr std::size_t choices_max = 100;   ///< values of an enum
+    static constexpr std::size_t identifier_bytes_max = 50;
+    static constexpr std::size_t name_bytes_max = 128; ///< 30 characters of any script
+    static constexpr std::size_t description_bytes_max = 1'024;
+    static constexpr std::uint32_t text_length_max = 10'240;
+    static constexpr std::uint32_t array_count_max = 512;
+};
+
 /// An immutable, checked model. Copies share nothing mutable.
 class Model {
 public:
-    /// Reads TSL JSON of one module (functionBlocks are Errc::unsupported). The generated entries `post`, `set`, `get` are
-    /// accepted and ignored. Errors name the JSON path ("properties[3].dataType.specs.max") and the fix.
+    /// Reads TSL JSON of one module (functionBlocks are Errc::unsupported). The generated entries `post`,
+    /// `set`, `get` are accepted and ignored. Errors name the JSON path ("properties[3].dataType.specs.max")
+    /// and the fix.
     static Result<Model> parse(const Json& tsl);
     static Result<Model> parse_text(std::string_view tsl);
 
     const std::vector<Property>& properties() const { return properties_; }
+
     const std::vector<Event>& events() const { return events_; }
+
     const std::vector<Service>& services() const { return services_; }
+
     const Property* property(std::string_view identifier) const; ///< hashed look-up
     const Event* event(std::string_view identifier) const;
     const Service* service(std::string_view identifier) const;
@@ -83,7 +113,8 @@ private:
     std::vector<Property> properties_;
     std::vector<Event> events_;
     std::vector<Service> services_;
-    std::vector<std::pair<std::string, int>> property_index_; ///< sorted by identifier
+    std::vector<std::int16_t> slots_; ///< open addressing over a power of two, -1 = free; indexes properties_
+    void index_properties();
 };
 
 } // namespace brim::thing

@@ -13,13 +13,14 @@
 
 namespace brim::thing {
 
-/// A value of a scalar type, or the compact JSON text of a struct or array (already checked, members in model order).
-/// int, bool and enum are std::int64_t; float and double are double; text and date are std::string.
+/// A value of a scalar type, or the compact JSON text of a struct or array (already checked, members in model
+/// order). int, bool and enum are std::int64_t; float and double are double; text and date are std::string.
 struct Value {
     struct Composite {
         std::string json;
         bool operator==(const Composite&) const = default;
     };
+
     std::variant<std::int64_t, double, std::string, Composite> data;
 
     bool operator==(const Value&) const = default;
@@ -29,15 +30,17 @@ struct Value {
     std::optional<double> number() const;
 };
 
-/// A rejection with the device-visible code and text of hub-protocol 3.11 ("tsl parse: data type is not int -> code").
+/// A rejection with the device-visible code and text of hub-protocol 3.11 ("tsl parse: data type is not int
+/// -> code").
 struct Rejection {
     int code = 0;
     std::string message;
 };
 
-/// Checks `json` against `type` (range, length, members). `identifier` goes into the message. In numbers an integer text
-/// is never accepted for int; int is accepted for float and double; NaN and infinity never.
-std::variant<Value, Rejection> check_value(const DataType& type, const Json& json, std::string_view identifier);
+/// Checks `json` against `type` (range, length, members). `identifier` goes into the message. In numbers an
+/// integer text is never accepted for int; int is accepted for float and double; NaN and infinity never.
+std::variant<Value, Rejection>
+check_value(const DataType& type, const Json& json, std::string_view identifier);
 
 struct Sample {
     int property = -1; ///< index in Model::properties()
@@ -47,8 +50,8 @@ struct Sample {
 
 /// The outcome of one property post.
 struct PropertyPost {
-    std::string id;            ///< raw JSON of the id ("\"1\"" or 1), empty when absent: echo it as it is
-    bool ack_wanted = true;    ///< sys.ack
+    std::string id;         ///< raw JSON of the id ("\"1\"" or 1), empty when absent: echo it as it is
+    bool ack_wanted = true; ///< sys.ack
     std::vector<Sample> samples;
     std::vector<std::pair<std::string, Rejection>> rejected; ///< property by property (weak validation)
 };
@@ -59,9 +62,9 @@ struct PostLimits {
     std::int64_t future_ms_max = 600'000; ///< times further ahead of `received` are rejected with 6326
 };
 
-/// Reads and validates one thing.event.property.post payload in one pass (simdjson on demand). The whole message fails
-/// only when it is not JSON (460), has no params object (460), or is over a limit. Reuses the parser's buffers: one
-/// object per loop.
+/// Reads and validates one thing.event.property.post payload in one pass (simdjson on demand). The whole
+/// message fails only when it is not JSON (460), has no params object (460), or is over a limit. Reuses the
+/// parser's buffers: one object per loop.
 class PostReader {
 public:
     PostReader();
