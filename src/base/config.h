@@ -26,15 +26,17 @@ enum class ConfigType : std::uint8_t {
     duration, ///< text such as "250ms", "30s", "5m", "24h"; kept as milliseconds within [min, max]
     size,     ///< integer bytes, or text "64KiB", "8MiB", "32GiB"; kept as bytes within [min, max]
     list,     ///< of text
-    secret,   ///< a reference "file:PATH" or "env:NAME"; plain text in the file is refused
+    secret,   ///< a reference "file:PATH", "env:NAME" or "cred:NAME" (systemd); plain text is refused, never
+              ///< repeated
     choice,   ///< one of `choices`
 };
 
 struct ConfigKey {
     std::string name; ///< "section.key"; a table array item is "section[].key"
     ConfigType type = ConfigType::text;
-    ConfigValue fallback; ///< the default; an empty text means unset
-    std::string doc;      ///< one sentence, with unit
+    ConfigValue
+        fallback;    ///< the default, in any form a file may have; an empty text means unset (0 for amounts)
+    std::string doc; ///< one sentence, with unit
     std::int64_t min = INT64_MIN;
     std::int64_t max = INT64_MAX;
     std::vector<std::string> choices = {};
@@ -47,9 +49,15 @@ struct ConfigSource {
 };
 
 /// The effective settings. Read-only; copies share nothing.
+/// Table array items of later files follow those of earlier ones. The environment (BRIM_LISTENER__0__ADDRESS)
+/// and
+/// --set (listener[0].address=...) change an item by its index from 0, or add the next one; their lists are
+/// separated by commas. At most 1 MiB a file, 256 files, 1,000 items of a table array.
 class Config {
 public:
-    /// All problems found, each "file:line:col: key: cause; fix", joined by newlines in Error::cause.
+    /// All problems found, each "file:line:col: key: cause; fix", joined by newlines in Error::cause (50 at
+    /// most). Errc::not_found or denied when the one problem is a file that cannot be read, else
+    /// Errc::invalid.
     static Result<Config> load(const std::vector<ConfigKey>& schema, const ConfigSource& source);
 
     // Each asserts that the key is in the schema with the right type.
@@ -60,7 +68,9 @@ public:
     Duration duration(std::string_view key) const;
     std::uint64_t size(std::string_view key) const;
     const std::vector<std::string>& list(std::string_view key) const;
-    /// Resolves the reference now. Empty Secret when unset. Errc::denied when a file is readable by others.
+    /// Resolves the reference now. Empty Secret when unset. Errc::denied when a file may be read or written
+    /// by users outside its owner and group, Errc::not_found when there is no such file, variable or
+    /// credential.
     Result<Secret> secret(std::string_view key) const;
 
     /// Number of items of a table array: count("listener") for [[listener]].
