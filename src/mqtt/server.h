@@ -1,0 +1,70 @@
+#pragma once
+// A broker on real (or simulated) streams: owns listeners and connections, moves bytes between io::Stream and
+// Broker, and drives its timers. What is allowed is decided by the class that derives from it (hub access,
+// edge bus).
+
+#include "io/env.h"
+#include "mqtt/broker.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace brim::mqtt {
+
+/// Lives on the Env's loop. Derived classes implement the policy part of BrokerHost and must call stop() (or
+/// be destroyed) before the Env goes.
+class Server : public BrokerHost {
+public:
+    /// Turns an accepted byte stream into what MQTT runs on (TLS, WebSocket); null = as it is.
+    using Wrap = std::function<std::unique_ptr<io::Stream>(std::unique_ptr<io::Stream>)>;
+
+    Server(io::Env& env, BrokerLimits limits);
+    ~Server() override;
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Opens a listener; `tag` comes back from listener_tag(). Returns the bound address.
+    Result<io::Endpoint> listen(const io::Endpoint& at, unsigned tag, Wrap wrap = {});
+    /// Takes over a stream that came another way (a WebSocket upgrade of the HTTP server).
+    void adopt(std::unique_ptr<io::Stream> stream, unsigned tag);
+
+    Broker& broker() { return broker_; }
+
+    /// Null when the connection is gone.
+    const io::Peer* peer(ConnId conn) const;
+    unsigned listener_tag(ConnId conn) const;
+
+    /// Stops listening, says goodbye to all clients, lets what is queued be sent.
+    void stop();
+
+    // BrokerHost, transport part
+    void send(ConnId conn, ByteView bytes) final;
+    void close(ConnId conn) final;
+    void pause(ConnId conn, bool paused) final;
+
+protected:
+    io::Env& env() { return env_; }
+
+    Mono now() const { return env_.loop().now(); }
+
+private:
+    struct Connection;
+    void schedule_tick(Mono due);
+    void retire(ConnId conn);
+    void sweep_retired();
+
+    io::Env& env_;
+    Broker broker_;
+    std::vector<std::unique_ptr<io::Listener>> listeners_;
+    std::unordered_map<ConnId, std::unique_ptr<Connection>> connections_;
+    std::vector<std::unique_ptr<Connection>>
+        retired_; ///< closing: freed a turn after their last bytes are out
+    io::Timer tick_;
+    io::Timer sweep_;
+    bool stopped_ = false;
+};
+
+} // namespace brim::mqtt
