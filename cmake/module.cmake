@@ -1,8 +1,8 @@
-# brim_module(NAME DEPS a b LIBS x y): the library brim::NAME from src/NAME/*.cpp and internal/*.cpp, and its tests
+# brim_module(NAME DEPS a b LIBS x y): the library brim::NAME from src/NAME/{.,internal,sim,api}/*.cpp, and its tests
 # from tests/*_test.cpp. DEPS are Brim modules (public), LIBS are system libraries (private).
 function(brim_module name)
     cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
-    file(GLOB sources CONFIGURE_DEPENDS *.cpp internal/*.cpp sim/*.cpp)
+    file(GLOB sources CONFIGURE_DEPENDS *.cpp internal/*.cpp sim/*.cpp api/*.cpp)
     add_library(brim_${name} STATIC ${sources})
     add_library(brim::${name} ALIAS brim_${name})
     target_include_directories(brim_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
