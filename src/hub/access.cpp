@@ -1,0 +1,351 @@
+#include "hub/access.h"
+
+#include "thing/sign.h"
+
+namespace brim::hub {
+
+using mqtt::Action;
+using mqtt::ConnId;
+using mqtt::ConnView;
+using mqtt::ReasonCode;
+using mqtt::Verdict;
+
+namespace {
+
+// Sessions of the anonymous measuring listener: no device can have this key, it holds a blank.
+constexpr std::string_view anonymous_prefix = "anonymous ";
+
+std::string_view ended_text(mqtt::Ended why) {
+    switch (why) {
+    case mqtt::Ended::disconnect:
+        return "disconnect";
+    case mqtt::Ended::network:
+        return "network";
+    case mqtt::Ended::keepalive:
+        return "keepalive";
+    case mqtt::Ended::takeover:
+        return "takeover";
+    case mqtt::Ended::protocol_error:
+        return "protocol error";
+    case mqtt::Ended::kicked:
+        return "kicked";
+    case mqtt::Ended::shutdown:
+        return "hub shutdown";
+    }
+    return "network";
+}
+
+} // namespace
+
+Access::Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, AccessOptions options)
+    : Server(env, options.broker), registry_(registry), ingest_(ingest), feed_(feed), options_(options),
+      downlink_(env, registry, *this, feed), epoch_base_(registry.boot() << 32U),
+      connects_ok_(env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="ok")")),
+      connects_refused_(
+          env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="refused")")
+      ),
+      denied_(env.metrics().counter("brim_mqtt_denied", "Publishes and subscriptions refused by permission")),
+      dropped_(env.metrics().counter("brim_mqtt_dropped", "Messages that will not be delivered")) {
+    ingest_.set_sink(this);
+}
+
+Access::~Access() {
+    ingest_.set_sink(nullptr);
+}
+
+void Access::on_connect(ConnId conn, const mqtt::Connect& connect) {
+    if (listener_tag(conn) == static_cast<unsigned>(DeviceAuth::unsafe_anonymous)) {
+        mqtt::Admission anonymous;
+        anonymous.session_key = std::string(anonymous_prefix) + std::string(connect.client_id);
+        if (connect.client_id.empty()) {
+            anonymous.assigned_client_id = "auto-" + env().random().alnum(16);
+            anonymous.session_key += anonymous.assigned_client_id;
+        }
+        anonymous.principal = "anonymous";
+        broker().accept(conn, anonymous, now());
+        return;
+    }
+    ReasonCode reason = ReasonCode::not_authorized;
+    auto admission = admit(connect, reason);
+    if (!admission) {
+        connects_refused_.add();
+        const io::Peer* from = peer(conn);
+        env().log().warn(
+            "access",
+            "login refused",
+            {{"object", admission.error().object},
+             {"cause", admission.error().cause},
+             {"fix", admission.error().fix},
+             {"peer", from == nullptr ? std::string{} : from->address}}
+        );
+        // The peer learns the code only: an unknown name and a wrong signature look the same from outside.
+        broker().refuse(conn, reason, {}, now());
+        return;
+    }
+    broker().accept(conn, *admission, now());
+}
+
+Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& reason) {
+    reason = ReasonCode::bad_user_name_or_password;
+    const auto key = thing::parse_username(connect.username);
+    if (!key)
+        return fail(key.error());
+    const std::string object = "device \"" + key->text() + "\"";
+    const auto login = thing::parse_client_id(connect.client_id);
+    if (!login)
+        return fail(login.error());
+
+    reason = ReasonCode::not_authorized;
+    Device* device = registry_.device(*key);
+    // An unknown device costs the same work as a known one.
+    static const Secret nobody{"0000000000000000"};
+    const Secret& secret = device == nullptr ? nobody : device->secret;
+    const std::string expected = thing::sign(login->method, secret, login->client_id, *key, login->timestamp);
+    const bool matches = thing::verify(connect.password, expected);
+    if (device == nullptr) {
+        return fail(
+            Errc::unauthenticated, object, "no such device", "create it, or check product key and device name"
+        );
+    }
+    if (!matches) {
+        return fail(
+            Errc::unauthenticated,
+            object,
+            "wrong signature",
+            "check the device secret and the signed parameters"
+        );
+    }
+    if (!device->enabled) {
+        reason = ReasonCode::banned;
+        return fail(Errc::denied, object, "the device is disabled", "enable it again in console or API");
+    }
+    mqtt::Admission admission;
+    const bool in_range =
+        connect.keepalive_s >= options_.keepalive_s_min && connect.keepalive_s <= options_.keepalive_s_max;
+    if (!in_range && connect.version != mqtt::ProtocolVersion::v5) {
+        reason = ReasonCode::server_unavailable;
+        return fail(
+            Errc::invalid,
+            object,
+            "keep-alive of " + std::to_string(connect.keepalive_s) + " s is out of range",
+            "use " + std::to_string(options_.keepalive_s_min) + " to " +
+                std::to_string(options_.keepalive_s_max) + " s"
+        );
+    }
+    if (!in_range) {
+        // MQTT 5 can be told; 0 (never) becomes the longest.
+        const bool too_short = connect.keepalive_s != 0 && connect.keepalive_s < options_.keepalive_s_min;
+        admission.keepalive_s = too_short ? options_.keepalive_s_min : options_.keepalive_s_max;
+    }
+    admission.session_key = key->text();
+    admission.principal = key->text();
+    admission.user = static_cast<std::uint64_t>(device->id);
+    admission.qos_max = 1;
+    admission.will_allowed = connect.version == mqtt::ProtocolVersion::v5;
+    return admission;
+}
+
+void Access::on_up(const ConnView& who) {
+    connects_ok_.add();
+    Device* device = registry_.device(static_cast<DeviceId>(who.user));
+    if (device == nullptr)
+        return;
+    sessions_[device->id].conn = who.id;
+    const io::Peer* from = peer(who.id);
+    online(*device, epoch_base_ + who.epoch, from == nullptr ? std::string{} : from->address);
+}
+
+void Access::on_down(const ConnView& who, mqtt::Ended why) {
+    const auto found = sessions_.find(static_cast<DeviceId>(who.user));
+    if (found == sessions_.end() || found->second.conn != who.id)
+        return;
+    const std::set<DeviceId> subs = std::move(found->second.logged_in);
+    sessions_.erase(found);
+    for (const DeviceId sub : subs) {
+        carried_by_.erase(sub);
+        if (Device* device = registry_.device(sub))
+            offline(*device, "gateway");
+    }
+    if (Device* device = registry_.device(static_cast<DeviceId>(who.user))) {
+        // kick() has given its own reason already.
+        if (device->online)
+            offline(*device, ended_text(why));
+    }
+}
+
+void Access::on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) {
+    dropped_.add(count);
+    env().log().warn(
+        "access", "messages dropped", {{"session", session_key}, {"reason", reason}, {"count", count}}
+    );
+}
+
+void Access::online(Device& device, std::uint64_t epoch, std::string address) {
+    registry_.mark_online(device, epoch, std::move(address));
+    publish_status(device);
+    downlink_.on_online(device);
+}
+
+void Access::offline(Device& device, std::string_view why) {
+    registry_.mark_offline(device, std::string(why));
+    publish_status(device);
+}
+
+void Access::publish_status(const Device& device) {
+    Json data = Json::object();
+    data.set("productKey", device.product->product_key);
+    data.set("deviceName", device.name);
+    data.set("status", status_name(device.status()));
+    data.set("since", to_rfc3339(device.since));
+    data.set("epoch", std::to_string(device.epoch));
+    if (!device.reason.empty())
+        data.set("reason", device.reason);
+    feed_.publish(FeedType::status, device.key().text(), data.text());
+}
+
+Device* Access::carrier(const Device& device) const {
+    if (sessions_.contains(device.id))
+        return registry_.device(device.id);
+    const auto found = carried_by_.find(device.id);
+    return found == carried_by_.end() ? nullptr : registry_.device(found->second);
+}
+
+bool Access::may_use(const ConnView& who, Action action, std::string_view topic) const {
+    const Device* self = registry_.device(static_cast<DeviceId>(who.user));
+    if (self == nullptr || !self->enabled)
+        return false;
+    const thing::DeviceTopic parsed = thing::parse_topic(topic);
+    if (topic.starts_with("/broadcast/")) {
+        return action != Action::publish && parsed.product_key == self->product->product_key;
+    }
+    if (parsed.kind == thing::TopicKind::unknown)
+        return false;
+    const Device* target = registry_.device(parsed.product_key, parsed.device_name);
+    if (target == nullptr || !target->enabled)
+        return false;
+    if (target == self)
+        return true;
+    const auto carried = carried_by_.find(target->id);
+    return carried != carried_by_.end() && carried->second == self->id;
+}
+
+bool Access::authorise(const ConnView& who, Action action, std::string_view topic) {
+    if (who.session_key.starts_with(anonymous_prefix))
+        return true;
+    const bool allowed = may_use(who, action, topic);
+    if (!allowed && action != Action::receive)
+        denied_.add();
+    return allowed;
+}
+
+Verdict Access::on_publish(const ConnView& who, const MessagePtr& message, mqtt::AckToken token) {
+    if (who.session_key.starts_with(anonymous_prefix))
+        return Verdict::route;
+    Device* session = registry_.device(static_cast<DeviceId>(who.user));
+    if (session == nullptr)
+        return Verdict::close;
+    const thing::DeviceTopic topic = thing::parse_topic(message->topic);
+    Device* device = registry_.device(topic.product_key, topic.device_name);
+    if (!may_use(who, Action::publish, message->topic) || device == nullptr) {
+        denied_.add();
+        tail(*session, "up", *message, "denied");
+        if (device != nullptr && device->gateway == session->id) {
+            tell_session_error(*session, 520, "device no session", device->key());
+        }
+        return Verdict::denied;
+    }
+    registry_.mark_seen(*device);
+    const Verdict verdict = dispatch({who, message, token, topic, *device, *session});
+    tail(*device, "up", *message, verdict == Verdict::denied ? "denied" : "ok");
+    return verdict;
+}
+
+void Access::settle(mqtt::AckToken token, const Result<void>& result) {
+    if (token == 0)
+        return;
+    ReasonCode reason = ReasonCode::success;
+    if (!result) {
+        const Errc code = result.error().code;
+        reason = code == Errc::full ? ReasonCode::quota_exceeded : ReasonCode::server_busy;
+    }
+    broker().complete(token, reason, now());
+}
+
+void Access::answer(Device& session, const std::string& topic, std::string payload) {
+    const int wanted = broker().subscribed_qos(session.key().text(), topic);
+    auto message = std::make_shared<Message>();
+    message->topic = topic;
+    message->payload = std::move(payload);
+    message->qos = static_cast<std::uint8_t>(std::max(wanted, 0));
+    message->origin = "hub";
+    message->time = env().loop().clock().wall();
+    message->accepted = now();
+    broker().deliver(session.key().text(), message, now());
+}
+
+void Access::reply(const Inbound& in, int code, std::string_view text, const Json& data) {
+    auto request = thing::parse_request(in.message->payload);
+    const std::string id = request ? request->id : std::string{};
+    const std::string method = request ? request->method : std::string{};
+    answer(in.session, in.message->topic + "_reply", thing::make_reply(id, code, text, data, method));
+}
+
+bool Access::send(Device& device, const std::string& topic, std::string payload, std::uint8_t qos) {
+    Device* session = carrier(device);
+    if (session == nullptr || !device.enabled)
+        return false;
+    auto message = std::make_shared<Message>();
+    message->topic = topic;
+    message->payload = std::move(payload);
+    message->qos = qos;
+    message->origin = "hub";
+    message->time = env().loop().clock().wall();
+    message->accepted = now();
+    const bool sent = broker().deliver(session->key().text(), message, now());
+    tail(device, "down", *message, sent ? "ok" : "offline");
+    return sent;
+}
+
+void Access::tail(
+    const Device& device, std::string_view direction, const Message& message, std::string_view result
+) {
+    if (!feed_.wanted(FeedType::message))
+        return;
+    constexpr std::size_t shown_bytes_max = 4'096;
+    Json data = Json::object();
+    data.set("productKey", device.product->product_key);
+    data.set("deviceName", device.name);
+    data.set("direction", direction);
+    data.set("topic", message.topic);
+    data.set("qos", int{message.qos});
+    data.set("bytes", message.payload.size());
+    data.set("payload", std::string_view(message.payload).substr(0, shown_bytes_max));
+    data.set("time", message.time.ms);
+    data.set("result", result);
+    feed_.publish(FeedType::message, device.key().text(), data.text());
+}
+
+void Access::kick(Device& device, ReasonCode reason, std::string_view why) {
+    const auto own = sessions_.find(device.id);
+    if (own != sessions_.end()) {
+        offline(device, why);
+        broker().kick(device.key().text(), reason, true, now());
+        return;
+    }
+    const auto carried = carried_by_.find(device.id);
+    if (carried == carried_by_.end())
+        return;
+    Device* gateway = registry_.device(carried->second);
+    if (gateway == nullptr)
+        return;
+    log_out(sessions_[gateway->id], device, why);
+    const int code = why == "disabled" ? 522 : 521;
+    tell_session_error(*gateway, code, why, device.key());
+}
+
+void Access::on_values(Device& device, const std::vector<std::pair<PropertyId, thing::Value>>& newest) {
+    for (const auto& [property, value] : newest)
+        downlink_.on_reported(device, property, value);
+}
+
+} // namespace brim::hub

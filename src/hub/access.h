@@ -1,0 +1,126 @@
+#pragma once
+// The door for devices and gateways: MQTT sessions signed by device secrets, topic permissions, the device
+// protocol's requests, and sub-devices that log in through their gateway. Loop thread only.
+
+#include "hub/downlink.h"
+#include "hub/feed.h"
+#include "hub/ingest.h"
+#include "hub/registry.h"
+#include "mqtt/server.h"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace brim::hub {
+
+/// Listener tags of Access::listen().
+enum class DeviceAuth : unsigned {
+    device = 0,           ///< the signed login of hub-protocol 2.1
+    unsafe_anonymous = 1, ///< no login at all, a plain broker apart from the devices: for measuring only
+};
+
+struct AccessOptions {
+    mqtt::BrokerLimits broker;
+    std::uint16_t keepalive_s_min = 30; ///< hub-protocol 2.2
+    std::uint16_t keepalive_s_max = 1'200;
+    std::size_t logins_per_batch_max = 50;
+    thing::PostLimits post;
+};
+
+class Access final : public mqtt::Server, public DeviceChannel, private Ingest::Sink {
+public:
+    Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, AccessOptions options);
+    ~Access() override;
+
+    Downlink& downlink() { return downlink_; }
+
+    /// Ends the device's session, and those of its sub-devices, now. `why` becomes its offline reason.
+    void kick(Device& device, mqtt::ReasonCode reason, std::string_view why);
+    /// The topology changed by the API: tells the gateway, logs the sub-device out when it was bound there.
+    void on_unbound(Device& device, Device& gateway);
+    void on_bound(Device& device, Device& gateway);
+
+    // DeviceChannel
+    bool send(Device& device, const std::string& topic, std::string payload, std::uint8_t qos) override;
+
+    // BrokerHost, policy part
+    void on_connect(mqtt::ConnId conn, const mqtt::Connect& connect) override;
+    bool authorise(const mqtt::ConnView& who, mqtt::Action action, std::string_view topic) override;
+    mqtt::Verdict
+    on_publish(const mqtt::ConnView& who, const MessagePtr& message, mqtt::AckToken token) override;
+    void on_up(const mqtt::ConnView& who) override;
+    void on_down(const mqtt::ConnView& who, mqtt::Ended why) override;
+    void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) override;
+
+private:
+    /// One device's own connection.
+    struct Session {
+        mqtt::ConnId conn = 0;
+        std::set<DeviceId> logged_in; ///< sub-devices
+    };
+
+    /// What a handler needs of the message at hand.
+    struct Inbound {
+        const mqtt::ConnView& who;
+        const MessagePtr& message;
+        mqtt::AckToken token;
+        thing::DeviceTopic topic;
+        Device& device;  ///< whose topic it is
+        Device& session; ///< whose connection it came by
+    };
+
+    Result<mqtt::Admission> admit(const mqtt::Connect& connect, mqtt::ReasonCode& reason);
+    /// The device whose connection carries `device`, or null when it is not reachable.
+    Device* carrier(const Device& device) const;
+    bool may_use(const mqtt::ConnView& who, mqtt::Action action, std::string_view topic) const;
+    mqtt::Verdict dispatch(const Inbound& in);
+    void reply(const Inbound& in, int code, std::string_view text, const Json& data);
+    void answer(Device& session, const std::string& topic, std::string payload);
+    void settle(mqtt::AckToken token, const Result<void>& result);
+    void online(Device& device, std::uint64_t epoch, std::string address);
+    void offline(Device& device, std::string_view why);
+    void publish_status(const Device& device);
+    void
+    tail(const Device& device, std::string_view direction, const Message& message, std::string_view result);
+    void on_values(Device& device, const std::vector<std::pair<PropertyId, thing::Value>>& newest) override;
+
+    // device_requests.cpp
+    mqtt::Verdict on_property_post(const Inbound& in);
+    mqtt::Verdict on_event_post(const Inbound& in);
+    mqtt::Verdict on_request(const Inbound& in);
+    void on_desired_get(const Inbound& in, const thing::Request& request);
+    void on_desired_delete(const Inbound& in, const thing::Request& request);
+    void on_ntp(const Inbound& in);
+
+    // topology.cpp
+    bool on_topology(const Inbound& in, const thing::Request& request);
+    void on_sub_register(const Inbound& in, const thing::Request& request);
+    void on_topo_add(const Inbound& in, const thing::Request& request);
+    void on_topo_delete(const Inbound& in, const thing::Request& request);
+    void on_login(const Inbound& in, const thing::Request& request, const Json::Array& logins, bool batch);
+    void on_logout(const Inbound& in, const thing::Request& request, const Json::Array& logouts, bool batch);
+    bool signed_by(const Device& device, const Json& claim) const;
+    void log_out(Session& session, Device& device, std::string_view why);
+    void tell_session_error(Device& gateway, int code, std::string_view text, const thing::DeviceKey& device);
+
+    Registry& registry_;
+    Ingest& ingest_;
+    Feed& feed_;
+    AccessOptions options_;
+    Downlink downlink_;
+    thing::PostReader post_reader_;
+    thing::PropertyPost post_; ///< reused: its buffers stay warm
+    std::map<DeviceId, Session> sessions_;
+    std::map<DeviceId, DeviceId> carried_by_; ///< logged-in sub-device -> its gateway
+    std::uint64_t epoch_base_ = 0;
+    std::uint64_t sub_epoch_ = 0; ///< counts sub-device logins
+    Counter& connects_ok_;
+    Counter& connects_refused_;
+    Counter& denied_;
+    Counter& dropped_;
+};
+
+} // namespace brim::hub

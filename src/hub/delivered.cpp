@@ -1,0 +1,155 @@
+#include "hub/delivered.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace brim::hub {
+
+namespace {
+
+constexpr std::string_view prefix = "uplink/";
+constexpr std::size_t note_bytes_max = 65'536;
+
+std::string note_name(DeviceId gateway, const std::string& store) {
+    return std::string(prefix) + std::to_string(gateway) + "/" + store;
+}
+
+} // namespace
+
+bool Delivered::restore(const store::HistoryNote& note) {
+    const std::string_view name = note.name;
+    if (!name.starts_with(prefix))
+        return false;
+    const std::size_t slash = name.find('/', prefix.size());
+    if (slash == std::string_view::npos)
+        return false;
+    DeviceId gateway = 0;
+    const char* first = name.data() + prefix.size();
+    if (std::from_chars(first, name.data() + slash, gateway).ptr != name.data() + slash)
+        return false;
+    Reader in(note.body, "set of delivered numbers");
+    const std::uint64_t floor = in.u64();
+    if (!in.ok())
+        return false;
+    auto set = store::SeqSet::decode(floor, in.rest());
+    if (!set)
+        return false;
+    entries_[{gateway, std::string(name.substr(slash + 1))}].set = std::move(*set);
+    return true;
+}
+
+std::vector<store::HistoryNote> Delivered::take_changed() {
+    std::vector<store::HistoryNote> notes;
+    for (const std::string& name : deleted_)
+        notes.push_back({name, {}});
+    for (const Key& key : changed_) {
+        const auto found = entries_.find(key);
+        if (found == entries_.end())
+            continue;
+        Bytes body;
+        put_u64(body, found->second.set.low() - 1);
+        body += found->second.set.encode(note_bytes_max);
+        notes.push_back({note_name(key.first, key.second), std::move(body)});
+    }
+    changed_.clear();
+    deleted_.clear();
+    return notes;
+}
+
+void Delivered::give_back(const std::vector<store::HistoryNote>& notes) {
+    for (const store::HistoryNote& note : notes) {
+        if (note.body.empty())
+            deleted_.insert(note.name);
+    }
+    for (const auto& [key, unused] : entries_)
+        changed_.insert(key);
+}
+
+Delivered::Entry& Delivered::entry(DeviceId gateway, const std::string& store) {
+    const Key key{gateway, store};
+    auto found = entries_.find(key);
+    if (found == entries_.end()) {
+        // A gateway whose log was made anew has a new store id; old ones are forgotten, the longest unused
+        // first.
+        const auto first = entries_.lower_bound({gateway, {}});
+        const auto last = entries_.lower_bound({gateway + 1, {}});
+        if (static_cast<std::size_t>(std::distance(first, last)) >= stores_max_) {
+            const auto oldest = std::min_element(first, last, [](const auto& a, const auto& b) {
+                return a.second.used < b.second.used;
+            });
+            deleted_.insert(note_name(gateway, oldest->first.second));
+            changed_.erase(oldest->first);
+            entries_.erase(oldest);
+        }
+        found = entries_.try_emplace(key).first;
+        deleted_.erase(note_name(gateway, store));
+    }
+    found->second.used = ++uses_;
+    return found->second;
+}
+
+const Delivered::Entry* Delivered::find(DeviceId gateway, const std::string& store) const {
+    const auto found = entries_.find({gateway, store});
+    return found == entries_.end() ? nullptr : &found->second;
+}
+
+bool Delivered::contains(DeviceId gateway, const std::string& store, std::uint64_t seq) const {
+    const Entry* known = find(gateway, store);
+    return known != nullptr && known->set.contains(seq);
+}
+
+void Delivered::insert(DeviceId gateway, const std::string& store, std::uint64_t seq, std::uint64_t low) {
+    Entry& known = entry(gateway, store);
+    known.set.raise(low);
+    // "full" cannot be: crowded() kept such a number out before it was stored; when the log is applied again
+    // after a crash the same numbers come in the same order.
+    (void)known.set.insert(seq);
+    changed_.insert({gateway, store});
+}
+
+void Delivered::raise(DeviceId gateway, const std::string& store, std::uint64_t low) {
+    if (const Entry* known = find(gateway, store); known == nullptr || known->set.low() >= low)
+        return;
+    // In memory only until a record with this mark is applied: a set saved with too low a floor is still
+    // right.
+    entry(gateway, store).set.raise(low);
+}
+
+bool Delivered::crowded(DeviceId gateway, const std::string& store) const {
+    const Entry* known = find(gateway, store);
+    return known != nullptr &&
+           known->set.intervals() + known->pending.size() + 1 >= known->set.intervals_max();
+}
+
+void Delivered::forget(DeviceId gateway) {
+    const auto first = entries_.lower_bound({gateway, {}});
+    const auto last = entries_.lower_bound({gateway + 1, {}});
+    for (auto each = first; each != last; ++each) {
+        deleted_.insert(note_name(gateway, each->first.second));
+        changed_.erase(each->first);
+    }
+    entries_.erase(first, last);
+}
+
+void Delivered::note_pending(DeviceId gateway, const std::string& store, std::uint64_t seq, store::Seq at) {
+    entry(gateway, store).pending[seq] = at;
+}
+
+std::optional<store::Seq>
+Delivered::pending(DeviceId gateway, const std::string& store, std::uint64_t seq) const {
+    const Entry* known = find(gateway, store);
+    if (known == nullptr)
+        return std::nullopt;
+    const auto found = known->pending.find(seq);
+    if (found == known->pending.end())
+        return std::nullopt;
+    return found->second;
+}
+
+void Delivered::settle_pending(DeviceId gateway, const std::string& store, std::uint64_t seq) {
+    const auto found = entries_.find({gateway, store});
+    if (found != entries_.end())
+        found->second.pending.erase(seq);
+}
+
+} // namespace brim::hub

@@ -1,0 +1,236 @@
+// Access: what devices ask for themselves (hub-protocol 3.1, 3.2, 3.9).
+
+#include "hub/access.h"
+
+namespace brim::hub {
+
+using mqtt::Verdict;
+using thing::TopicKind;
+
+namespace {
+
+/// The user properties of the uplink extension; nothing when they are absent or not well-formed.
+std::optional<UplinkMark> uplink_mark(const Message& message, DeviceId gateway) {
+    UplinkMark mark;
+    mark.gateway = gateway;
+    const auto number = [](const std::string& text) {
+        std::uint64_t value = 0;
+        const bool digits = !text.empty() && text.size() <= 19;
+        for (const char c : text) {
+            if (!digits || c < '0' || c > '9')
+                return std::uint64_t{0};
+            value = value * 10 + static_cast<std::uint64_t>(c - '0');
+        }
+        return value;
+    };
+    for (const auto& [name, value] : message.user_properties) {
+        if (name == "brim-store")
+            mark.store = value;
+        if (name == "brim-seq")
+            mark.seq = number(value);
+        if (name == "brim-low")
+            mark.low = number(value);
+        if (name == "brim-replay")
+            mark.replay = value == "1";
+    }
+    if (mark.seq == 0 || mark.store.size() != 32)
+        return std::nullopt;
+    return mark;
+}
+
+} // namespace
+
+Verdict Access::dispatch(const Inbound& in) {
+    switch (in.topic.kind) {
+    case TopicKind::property_post:
+        return on_property_post(in);
+    case TopicKind::event_post:
+        return on_event_post(in);
+    case TopicKind::set_reply:
+    case TopicKind::service_reply:
+        downlink_.on_reply(in.device, in.message->payload);
+        return Verdict::consumed;
+    case TopicKind::ntp_request:
+        on_ntp(in);
+        return Verdict::consumed;
+    case TopicKind::custom:
+        return Verdict::route;
+    default:
+        return on_request(in);
+    }
+}
+
+Verdict Access::on_property_post(const Inbound& in) {
+    const auto whole = post_reader_.read(
+        *in.device.product->model, in.message->payload, in.message->time, options_.post, post_
+    );
+    auto mark = uplink_mark(*in.message, in.session.id);
+    if (whole) {
+        answer(
+            in.session,
+            in.message->topic + "_reply",
+            thing::make_reply(
+                post_.id, whole->code, whole->message, Json::object(), "thing.event.property.post"
+            )
+        );
+        return Verdict::consumed;
+    }
+    std::string answer_text;
+    if (post_.ack_wanted)
+        answer_text = thing::make_post_reply(post_);
+    auto done = [this,
+                 token = in.token,
+                 session = in.session.id,
+                 topic = in.message->topic,
+                 text = std::move(answer_text)](const Result<void>& result) mutable {
+        settle(token, result);
+        Device* still = registry_.device(session);
+        if (result && still != nullptr && !text.empty())
+            answer(*still, topic + "_reply", std::move(text));
+    };
+    if (!post_.samples.empty()) {
+        ingest_.report(in.device, post_.samples, std::move(mark), std::move(done));
+    } else if (mark) {
+        ingest_.settle(std::move(*mark), std::move(done));
+    } else {
+        env().loop().post([done = std::move(done)]() mutable { done({}); });
+    }
+    return Verdict::pending;
+}
+
+Verdict Access::on_event_post(const Inbound& in) {
+    auto request = thing::parse_request(in.message->payload);
+    if (!request || !request->params.is_object()) {
+        reply(in, 460, "params is not an object", Json::object());
+        return Verdict::consumed;
+    }
+    const thing::Event* event = in.device.product->model->event(in.topic.name);
+    auto mark = uplink_mark(*in.message, in.session.id);
+    Ingest::Done done = [this, token = in.token](const Result<void>& result) { settle(token, result); };
+    if (event == nullptr) {
+        reply(in, 5160, "tsl parse: event not exist -> " + std::string(in.topic.name), Json::object());
+        if (!mark)
+            return Verdict::consumed;
+        ingest_.settle(std::move(*mark), std::move(done));
+        return Verdict::pending;
+    }
+    // Both shapes are in the field: {"value":{...},"time":n} and the flat map of outputs.
+    const Json* nested = request->params.find("value");
+    const bool wrapped = nested != nullptr && nested->is_object();
+    const Json& given = wrapped ? *nested : request->params;
+    std::int64_t time_ms = in.message->time.ms;
+    if (wrapped && request->params["time"].is_int())
+        time_ms = request->params["time"].as_int();
+    Json outputs = Json::object();
+    Json rejected = Json::object();
+    for (const auto& [name, value] : given.members()) {
+        const auto field =
+            std::find_if(event->outputs.begin(), event->outputs.end(), [&name](const thing::Field& each) {
+                return each.identifier == name;
+            });
+        if (field == event->outputs.end()) {
+            rejected.set(name, "tsl parse: params not exist");
+            continue;
+        }
+        const auto checked = thing::check_value(field->type, value, name);
+        if (const auto* rejection = std::get_if<thing::Rejection>(&checked)) {
+            rejected.set(name, rejection->message);
+        } else {
+            outputs.set(name, value);
+        }
+    }
+    if (request->ack_wanted) {
+        auto text = thing::make_reply(request->id, 200, "success", rejected, request->method);
+        done = [this,
+                token = in.token,
+                session = in.session.id,
+                topic = in.message->topic,
+                text = std::move(text)](const Result<void>& result) {
+            settle(token, result);
+            Device* still = registry_.device(session);
+            if (result && still != nullptr)
+                answer(*still, topic + "_reply", text);
+        };
+    }
+    ingest_.event(
+        in.device, std::string(in.topic.name), outputs.text(), time_ms, std::move(mark), std::move(done)
+    );
+    return Verdict::pending;
+}
+
+Verdict Access::on_request(const Inbound& in) {
+    auto request = thing::parse_request(in.message->payload);
+    if (!request) {
+        reply(in, 460, request.error().cause, Json::object());
+        return Verdict::consumed;
+    }
+    if (on_topology(in, *request))
+        return Verdict::consumed;
+    switch (in.topic.kind) {
+    case TopicKind::desired_get:
+        on_desired_get(in, *request);
+        break;
+    case TopicKind::desired_delete:
+        on_desired_delete(in, *request);
+        break;
+    case TopicKind::model_get:
+        reply(in, 200, "success", in.device.product->model->to_tsl(in.device.product->product_key));
+        break;
+    default:
+        // Replies that need no reply end here too; a request gets told instead of waiting for nothing.
+        if (!in.message->topic.ends_with("_reply")) {
+            reply(in, 6203, "this hub does not serve " + in.message->topic, Json::object());
+        }
+    }
+    return Verdict::consumed;
+}
+
+void Access::on_desired_get(const Inbound& in, const thing::Request& request) {
+    Json data = Json::object();
+    for (const Json& name : request.params.items()) {
+        const PropertyId property = in.device.product->property_id(name.as_string());
+        if (property < 0)
+            continue;
+        if (const DesiredValue* desired = in.device.desired_value(property)) {
+            data.set(
+                name.as_string(),
+                Json::object({{"value", desired->value.to_json()}, {"version", desired->version}})
+            );
+        }
+    }
+    reply(in, 200, "success", data);
+}
+
+void Access::on_desired_delete(const Inbound& in, const thing::Request& request) {
+    for (const auto& [name, options] : request.params.members()) {
+        const PropertyId property = in.device.product->property_id(name);
+        if (property < 0)
+            continue;
+        registry_.clear_desired(
+            in.device,
+            property,
+            options["version"].as_int(-1),
+            [this](const Result<void>& stored) {
+                if (!stored)
+                    env().log().error(
+                        "access", "desired value not deleted", {{"cause", stored.error().text()}}
+                    );
+            }
+        );
+    }
+    reply(in, 200, "success", Json::object());
+}
+
+void Access::on_ntp(const Inbound& in) {
+    auto request = Json::parse(in.message->payload, {.bytes_max = 4'096, .depth_max = 8, .values_max = 64});
+    Json data = Json::object();
+    if (request)
+        data.set("deviceSendTime", (*request)["deviceSendTime"]);
+    data.set("serverRecvTime", std::to_string(in.message->time.ms));
+    data.set("serverSendTime", std::to_string(env().loop().clock().wall().ms));
+    const std::string topic =
+        "/ext/ntp/" + in.device.product->product_key + "/" + in.device.name + "/response";
+    answer(in.session, topic, data.text());
+}
+
+} // namespace brim::hub

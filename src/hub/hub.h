@@ -1,0 +1,67 @@
+#pragma once
+// brim-hub, assembled: registry, ingress, device access, API and console on one loop. main.cpp builds one
+// from the machine, the simulator builds as many as it likes.
+
+#include "hub/api/api.h"
+#include "hub/hub_config.h"
+#include "io/http_server.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace brim::hub {
+
+/// A listener as it came out: with the real port.
+struct OpenListener {
+    std::string protocol, address, security;
+};
+
+class Hub {
+public:
+    /// Opens the data folder (locks it), replays what history lacks, opens the listeners. Blocking; at start
+    /// only.
+    static Result<std::unique_ptr<Hub>> start(io::Env& env, HubConfig config);
+    ~Hub();
+
+    const std::vector<OpenListener>& listeners() const { return listeners_; }
+
+    /// The one-time link, as long as there is no administrator; else empty.
+    std::string setup_link() const;
+
+    /// Stops taking connections, says goodbye to devices, makes everything durable, then calls `done` (at the
+    /// latest after drain_wait). Once.
+    void drain(std::move_only_function<void()> done);
+
+    // For tests and the assembly's own doctor.
+    Registry& registry() { return *registry_; }
+
+    Ingest& ingest() { return *ingest_; }
+
+    Access& access() { return *access_; }
+
+private:
+    Hub(io::Env& env, HubConfig config);
+    Result<void> open();
+    Result<void> open_listener(const ListenerConfig& listener);
+    Result<void> open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& wrap);
+    void add_metrics();
+
+    io::Env& env_;
+    HubConfig config_;
+    std::unique_ptr<io::File> lock_;
+    std::unique_ptr<MetaDb> db_;
+    std::unique_ptr<Registry> registry_;
+    std::unique_ptr<Feed> feed_;
+    std::unique_ptr<Ingest> ingest_;
+    std::unique_ptr<Access> access_;
+    std::unique_ptr<Api> api_;
+    std::vector<std::unique_ptr<io::TlsContext>> tls_;
+    std::unique_ptr<io::HttpServer> http_;
+    std::vector<std::unique_ptr<io::Listener>> http_listeners_;
+    std::vector<OpenListener> listeners_;
+    std::unique_ptr<io::Timer> drain_timer_;
+};
+
+} // namespace brim::hub

@@ -1,0 +1,200 @@
+#include "hub/hub_config.h"
+
+#include <algorithm>
+
+namespace brim::hub {
+
+const std::vector<ConfigKey>& hub_schema() {
+    using Type = ConfigType;
+    static const std::vector<ConfigKey> schema{
+        {"hub.data_dir", Type::text, std::string("/var/lib/brim-hub"), "Folder of all data; made when absent."
+        },
+        {"hub.public_url",
+         Type::text,
+         std::string(),
+         "Address browsers use, for links; empty = first HTTP listener."},
+        {"hub.insecure_plain",
+         Type::boolean,
+         false,
+         "Allow plain MQTT and HTTP on addresses other than loopback."},
+        {"hub.drain_wait",
+         Type::duration,
+         std::string("8s"),
+         "How long SIGTERM waits for clients and disk.",
+         0,
+         60'000},
+        {"listener[].protocol",
+         Type::choice,
+         std::string("mqtt"),
+         "What is spoken there.",
+         INT64_MIN,
+         INT64_MAX,
+         {"mqtt", "mqtts", "http", "https"}},
+        {"listener[].address",
+         Type::text,
+         std::string(),
+         "IP:port, [IPv6]:port or unix:/path; port 0 picks a free one."},
+        {"listener[].auth",
+         Type::choice,
+         std::string("device"),
+         "Who may connect (MQTT).",
+         INT64_MIN,
+         INT64_MAX,
+         {"device", "unsafe-anonymous"}},
+        {"listener[].cert_file", Type::text, std::string(), "PEM certificate chain; empty = self-signed."},
+        {"listener[].key_file", Type::text, std::string(), "PEM private key."},
+        {"mqtt.keepalive_min",
+         Type::duration,
+         std::string("30s"),
+         "Shortest keep-alive accepted.",
+         1'000,
+         1'200'000},
+        {"mqtt.keepalive_max",
+         Type::duration,
+         std::string("20m"),
+         "Longest keep-alive accepted.",
+         1'000,
+         64'800'000},
+        {"mqtt.packet_bytes_max", Type::size, std::string("262KiB"), "Largest MQTT packet.", 1'024, 16'777'216
+        },
+        {"mqtt.inflight_max",
+         Type::integer,
+         std::int64_t{128},
+         "Unacknowledged messages per session and direction.",
+         1,
+         65'535},
+        {"mqtt.queue_max", Type::integer, std::int64_t{1'000}, "Messages waiting per session.", 1, 1'000'000},
+        {"ingest.log_bytes_max", Type::size, std::string("4GiB"), "Ingress log on disk.", 1'048'576, INT64_MAX
+        },
+        {"ingest.segment_bytes",
+         Type::size,
+         std::string("8MiB"),
+         "One file of the ingress log.",
+         65'536,
+         67'108'864},
+        {"log.level",
+         Type::choice,
+         std::string("info"),
+         "Least level written.",
+         INT64_MIN,
+         INT64_MAX,
+         {"debug", "info", "warn", "error"}},
+        {"log.format",
+         Type::choice,
+         std::string("text"),
+         "Form of log lines.",
+         INT64_MIN,
+         INT64_MAX,
+         {"text", "json"}},
+    };
+    return schema;
+}
+
+std::string ListenerConfig::security() const {
+    if (auth == DeviceAuth::unsafe_anonymous)
+        return "unsafe-anonymous";
+    return protocol == Protocol::mqtts || protocol == Protocol::https ? "tls" : "plain";
+}
+
+namespace {
+
+Result<ListenerConfig> read_listener(const Config& config, std::size_t index) {
+    const auto key = [index](std::string_view name) { return Config::item("listener", index, name); };
+    const std::string object = "listener " + std::to_string(index + 1);
+    ListenerConfig listener;
+    const std::string& protocol = config.text(key("protocol"));
+    using Protocol = ListenerConfig::Protocol;
+    listener.protocol = protocol == "mqtts"   ? Protocol::mqtts
+                        : protocol == "http"  ? Protocol::http
+                        : protocol == "https" ? Protocol::https
+                                              : Protocol::mqtt;
+    std::string address = config.text(key("address"));
+    if (!address.starts_with("unix:") && !address.starts_with("tcp:"))
+        address.insert(0, "tcp:");
+    auto endpoint = io::Endpoint::parse(address);
+    if (!endpoint)
+        return fail(Errc::invalid, object, endpoint.error().cause, endpoint.error().fix);
+    listener.address = *endpoint;
+    if (config.text(key("auth")) == "unsafe-anonymous")
+        listener.auth = DeviceAuth::unsafe_anonymous;
+    listener.cert_file = config.text(key("cert_file"));
+    listener.key_file = config.text(key("key_file"));
+    const bool tls = listener.protocol == Protocol::mqtts || listener.protocol == Protocol::https;
+    const bool plain_allowed = config.boolean("hub.insecure_plain");
+    if (!tls && !endpoint->is_local() && !plain_allowed) {
+        return fail(
+            Errc::invalid,
+            object + " (" + protocol + " " + endpoint->text() + ")",
+            "plain " + protocol + " is served on loopback only",
+            "use " + protocol + "s, or set hub.insecure_plain = true if the network is trusted"
+        );
+    }
+    if (listener.auth == DeviceAuth::unsafe_anonymous && !endpoint->is_local()) {
+        return fail(
+            Errc::invalid,
+            object,
+            "auth = \"unsafe-anonymous\" is for measuring on loopback",
+            "use 127.0.0.1 or auth = \"device\""
+        );
+    }
+    if (listener.cert_file.empty() != listener.key_file.empty()) {
+        return fail(Errc::invalid, object, "cert_file and key_file belong together", "set both or none");
+    }
+    return listener;
+}
+
+} // namespace
+
+Result<HubConfig> make_hub_config(const Config& config) {
+    HubConfig made;
+    made.data_dir = config.text("hub.data_dir");
+    made.public_url = config.text("hub.public_url");
+    made.drain_wait =
+        std::chrono::duration_cast<std::chrono::milliseconds>(config.duration("hub.drain_wait"));
+    for (std::size_t i = 0; i < config.count("listener"); ++i) {
+        auto listener = read_listener(config, i);
+        if (!listener)
+            return fail(std::move(listener).error());
+        made.listeners.push_back(std::move(*listener));
+    }
+    if (made.listeners.empty()) {
+        ListenerConfig mqtt;
+        mqtt.address = {io::Endpoint::Kind::tcp, "127.0.0.1", 1'883};
+        ListenerConfig http;
+        http.protocol = ListenerConfig::Protocol::http;
+        http.address = {io::Endpoint::Kind::tcp, "127.0.0.1", 8'080};
+        made.listeners = {mqtt, http};
+    }
+    const auto seconds = [&config](std::string_view key) {
+        return static_cast<std::uint16_t>(
+            std::chrono::duration_cast<std::chrono::seconds>(config.duration(key)).count()
+        );
+    };
+    made.access.keepalive_s_min = seconds("mqtt.keepalive_min");
+    made.access.keepalive_s_max = seconds("mqtt.keepalive_max");
+    if (made.access.keepalive_s_min > made.access.keepalive_s_max) {
+        return fail(
+            Errc::invalid,
+            "mqtt.keepalive_min",
+            "is above mqtt.keepalive_max",
+            "make it at most mqtt.keepalive_max"
+        );
+    }
+    made.access.broker.packet_bytes_max = static_cast<std::uint32_t>(config.size("mqtt.packet_bytes_max"));
+    made.access.broker.inflight_count_max = static_cast<std::uint16_t>(config.integer("mqtt.inflight_max"));
+    made.access.broker.queue_count_max = static_cast<std::uint32_t>(config.integer("mqtt.queue_max"));
+    made.ingest.folder = made.data_dir + "/ingress";
+    made.ingest.log_bytes_max = config.size("ingest.log_bytes_max");
+    made.ingest.segment_bytes = static_cast<std::uint32_t>(config.size("ingest.segment_bytes"));
+    if (made.ingest.log_bytes_max < std::uint64_t{4} * made.ingest.segment_bytes) {
+        return fail(
+            Errc::invalid,
+            "ingest.log_bytes_max",
+            "holds fewer than four segments",
+            "raise it to at least 4 x ingest.segment_bytes"
+        );
+    }
+    return made;
+}
+
+} // namespace brim::hub

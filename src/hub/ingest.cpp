@@ -1,0 +1,471 @@
+#include "hub/ingest.h"
+
+#include "hub/delivered.h"
+#include "hub/ingress_record.h"
+#include "store/sqlite_history.h"
+
+#include <algorithm>
+
+namespace brim::hub {
+
+namespace {
+
+// Applied but not yet in the history database; above it reports are refused as busy instead of eating memory.
+constexpr std::size_t waiting_points_max = 500'000;
+// How often history is made durable so that the log behind it can be recycled.
+constexpr Duration checkpoint_every = std::chrono::seconds{30};
+
+thing::Value to_thing(store::HistoryValue value) {
+    if (auto* json = std::get_if<store::JsonText>(&value))
+        return {thing::Value::Composite{std::move(json->text)}};
+    if (auto* text = std::get_if<std::string>(&value))
+        return {std::move(*text)};
+    if (const auto* number = std::get_if<double>(&value))
+        return {*number};
+    return {std::get<std::int64_t>(value)};
+}
+
+store::HistoryValue to_store(const thing::Value& value) {
+    if (const auto* json = std::get_if<thing::Value::Composite>(&value.data))
+        return store::JsonText{json->json};
+    if (const auto* text = std::get_if<std::string>(&value.data))
+        return *text;
+    if (const auto* number = std::get_if<double>(&value.data))
+        return *number;
+    return std::get<std::int64_t>(value.data);
+}
+
+} // namespace
+
+struct Ingest::State {
+    struct Waiting {
+        IngressRecord record;
+        Done done;
+    };
+
+    State(io::Env& environment, Registry& devices, Feed& events, IngestOptions given)
+        : env(environment), registry(devices), feed(events), options(std::move(given)),
+          delivered(options.stores_per_gateway_max), flush_timer(environment.loop()),
+          checkpoint_timer(environment.loop()) {}
+
+    Result<void> open();
+    Result<void> catch_up();
+    void submit(IngressRecord record, Done done);
+    void apply(IngressRecord record, store::Seq at, Ingest::Sink* sink);
+    void apply_values(Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
+    void apply_event(Device& device, const IngressRecord& record, store::Seq at);
+    void
+    add_point(const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at);
+    void flush();
+    void checkpoint();
+
+    io::Env& env;
+    Registry& registry;
+    Feed& feed;
+    IngestOptions options;
+    std::unique_ptr<store::Log> log;
+    std::unique_ptr<store::History> history; ///< only the worker touches it after open()
+    Delivered delivered;
+    std::vector<store::HistoryPoint> points; ///< applied, waiting for the next history transaction
+    store::Seq applied = 0;                  ///< the last record in `points` or before
+    store::Seq flushed = 0;                  ///< handed to the worker
+    std::size_t flushing = 0;                ///< points the worker has
+    io::Timer flush_timer;
+    io::Timer checkpoint_timer;
+    IngestStats stats;
+    Ingest* owner = nullptr;
+    bool closing = false;
+    std::move_only_function<void()> closed;
+    std::unique_ptr<io::Worker> worker; ///< last member: destroyed first, its jobs use history
+};
+
+Result<void> Ingest::State::open() {
+    store::LogOptions log_options;
+    log_options.folder = options.folder;
+    log_options.name = "ingress";
+    log_options.segment_bytes = options.segment_bytes;
+    log_options.bytes_max = options.log_bytes_max;
+    // Acknowledged records may only leave once history has them: a full log refuses new ones.
+    log_options.when_full = store::WhenFull::reject;
+    auto opened = store::Log::open(env, log_options);
+    if (!opened)
+        return fail(std::move(opened).error());
+    log = std::move(*opened);
+    auto history_opened = store::open_sqlite_history(env.disk(), options.folder + "/../history.db");
+    if (!history_opened)
+        return fail(std::move(history_opened).error());
+    history = std::move(*history_opened);
+    BRIM_TRY(catch_up());
+    worker = env.make_worker("history");
+    checkpoint_timer.start(checkpoint_every, [this] { checkpoint(); });
+    return {};
+}
+
+Result<void> Ingest::State::catch_up() {
+    applied = flushed = history->applied();
+    if (log->stats().next <= applied) {
+        return fail(
+            Errc::corrupt,
+            "hub data",
+            "the ingress log ends before what history already holds",
+            "restore the ingress folder and history.db from the same backup"
+        );
+    }
+    auto notes = history->notes();
+    if (!notes)
+        return fail(std::move(notes).error());
+    for (const store::HistoryNote& note : *notes) {
+        if (!delivered.restore(note)) {
+            env.log().warn(
+                "ingest", "a set of delivered numbers is unreadable and starts empty", {{"note", note.name}}
+            );
+        }
+    }
+    auto latest = history->latest();
+    if (!latest)
+        return fail(std::move(latest).error());
+    for (store::HistoryPoint& point : *latest) {
+        Device* device = registry.device(point.device);
+        if (device == nullptr || device->product->is_event_column(point.property))
+            continue;
+        device->set_current(point.property, to_thing(std::move(point.value)), point.time_ms);
+    }
+    auto reader = log->read_from(applied + 1);
+    store::Record raw;
+    while (true) {
+        auto more = reader->next(raw);
+        if (!more)
+            return fail(std::move(more).error());
+        if (!*more)
+            break;
+        auto record = decode_record(raw.body);
+        if (!record)
+            return fail(std::move(record).error());
+        apply(std::move(*record), raw.seq, nullptr);
+        if (points.size() >= options.history_batch_max) {
+            BRIM_TRY(history->append(points, delivered.take_changed(), applied));
+            points.clear();
+        }
+    }
+    if (applied > history->applied())
+        BRIM_TRY(history->append(points, delivered.take_changed(), applied));
+    points.clear();
+    flushed = applied;
+    return {};
+}
+
+void Ingest::State::submit(IngressRecord record, Done done) {
+    ++stats.received;
+    if (record.gateway != 0) {
+        delivered.raise(record.gateway, record.store, record.low);
+        if (const auto pending = delivered.pending(record.gateway, record.store, record.seq)) {
+            ++stats.duplicates;
+            return log->when_durable(*pending, std::move(done));
+        }
+        if (delivered.contains(record.gateway, record.store, record.seq)) {
+            ++stats.duplicates;
+            return env.loop().post([done = std::move(done)]() mutable { done({}); });
+        }
+    }
+    const auto refuse = [&](Error error) {
+        ++stats.failed;
+        env.loop().post([done = std::move(done), error = std::move(error)]() mutable {
+            done(fail(std::move(error)));
+        });
+    };
+    if (closing || points.size() + flushing > waiting_points_max) {
+        return refuse({Errc::busy, "ingress", "history is behind", "the sender tries again"});
+    }
+    if (record.gateway != 0 && delivered.crowded(record.gateway, record.store)) {
+        return refuse(
+            {Errc::busy, "ingress", "too many gaps in what the gateway sent", "it fills the oldest first"}
+        );
+    }
+    Bytes body;
+    encode_record(record, body);
+    auto seq = log->append(body);
+    if (!seq)
+        return refuse(std::move(seq).error());
+    if (record.gateway != 0)
+        delivered.note_pending(record.gateway, record.store, record.seq, *seq);
+    auto durable = [this, at = *seq, record = std::move(record), done = std::move(done)](Result<void> result
+                   ) mutable {
+        if (record.gateway != 0)
+            delivered.settle_pending(record.gateway, record.store, record.seq);
+        if (!result) {
+            ++stats.failed;
+            env.log().error("ingest", "a report could not be stored", {{"cause", result.error().text()}});
+            return done(std::move(result));
+        }
+        ++stats.stored;
+        apply(std::move(record), at, owner->sink_);
+        done({});
+    };
+    log->when_durable(*seq, std::move(durable));
+}
+
+void Ingest::State::apply(IngressRecord record, store::Seq at, Ingest::Sink* sink) {
+    applied = at;
+    if (record.gateway != 0)
+        delivered.insert(record.gateway, record.store, record.seq, record.low);
+    Device* device = registry.device(record.device);
+    if (device != nullptr && record.kind == RecordKind::values)
+        apply_values(*device, record, at, sink);
+    if (device != nullptr && record.kind == RecordKind::event)
+        apply_event(*device, record, at);
+    if (worker == nullptr)
+        return; // catching up: batches are written by catch_up()
+    if (points.size() >= options.history_batch_max)
+        return flush();
+    if (!flush_timer.running())
+        flush_timer.start(options.history_every, [this] { flush(); });
+}
+
+void Ingest::State::add_point(
+    const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at
+) {
+    store::HistoryPoint point;
+    point.device = device.id;
+    point.property = sample.property;
+    point.time_ms = sample.time_ms;
+    point.received_ms = record.received_ms;
+    point.seq = at;
+    point.replayed = record.replay;
+    point.value = to_store(sample.value);
+    points.push_back(std::move(point));
+}
+
+void Ingest::State::apply_values(
+    Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink
+) {
+    std::vector<std::pair<PropertyId, thing::Value>> newest;
+    for (const IngressSample& sample : record.samples) {
+        add_point(device, record, sample, at);
+        const CurrentValue* current = device.current_value(sample.property);
+        // A replayed value of an outage is history; it is not what the device shows now.
+        if (current != nullptr && current->time_ms > sample.time_ms)
+            continue;
+        device.set_current(sample.property, sample.value, sample.time_ms);
+        newest.emplace_back(sample.property, sample.value);
+    }
+    stats.values += record.samples.size();
+    if (sink != nullptr)
+        sink->on_values(device, newest);
+    if (worker == nullptr || !feed.wanted(FeedType::property))
+        return;
+    Json values = Json::object();
+    for (const IngressSample& sample : record.samples) {
+        values.set(
+            device.product->properties[static_cast<std::size_t>(sample.property)], sample.value.to_json()
+        );
+    }
+    Json data = Json::object();
+    data.set("productKey", device.product->product_key);
+    data.set("deviceName", device.name);
+    data.set("time", record.samples.empty() ? record.received_ms : record.samples.front().time_ms);
+    data.set("received", record.received_ms);
+    data.set("replayed", record.replay);
+    data.set("values", std::move(values));
+    feed.publish(FeedType::property, device.key().text(), data.text());
+}
+
+void Ingest::State::apply_event(Device& device, const IngressRecord& record, store::Seq at) {
+    for (const IngressSample& sample : record.samples) {
+        add_point(device, record, sample, at);
+        if (worker == nullptr)
+            continue;
+        Json data = Json::object();
+        data.set("productKey", device.product->product_key);
+        data.set("deviceName", device.name);
+        const Json event = sample.value.to_json();
+        data.set("identifier", event["identifier"]);
+        data.set("time", sample.time_ms);
+        data.set("output", event["output"]);
+        feed.publish(FeedType::event, device.key().text(), data.text());
+    }
+}
+
+void Ingest::State::flush() {
+    flush_timer.stop();
+    if (flushing != 0 || applied == flushed)
+        return; // one batch at a time; the next starts when it is done
+
+    struct Batch {
+        std::vector<store::HistoryPoint> points;
+        std::vector<store::HistoryNote> notes;
+        store::Seq up_to;
+        Result<void> result;
+    };
+
+    auto batch = std::make_shared<Batch>(Batch{std::move(points), delivered.take_changed(), applied, {}});
+    // shared by the job on the worker and the completion on the loop
+    points.clear();
+    flushing = std::max<std::size_t>(batch->points.size(), 1);
+    flushed = applied;
+    worker->run(
+        [this, batch] { batch->result = history->append(batch->points, batch->notes, batch->up_to); },
+        [this, batch] {
+            flushing = 0;
+            if (!batch->result) {
+                // The log still has it all: stop here rather than acknowledge what history can never show.
+                env.log().error(
+                    "ingest", "history cannot be written", {{"cause", batch->result.error().text()}}
+                );
+                points.insert(points.begin(), batch->points.begin(), batch->points.end());
+                delivered.give_back(batch->notes);
+                flushed = batch->up_to - 1;
+                flush_timer.start(std::chrono::seconds{1}, [this] { flush(); });
+                return;
+            }
+            if (applied != flushed)
+                return flush();
+            if (closing && closed)
+                checkpoint();
+        }
+    );
+}
+
+void Ingest::State::checkpoint() {
+    auto position = std::make_shared<Result<store::Seq>>(store::Seq{0}); // shared by job and completion
+    worker->run(
+        [this, position] { *position = history->checkpoint(); },
+        [this, position] {
+            if (*position) {
+                log->trim(**position);
+            } else {
+                env.log().error("ingest", "history checkpoint failed", {{"cause", position->error().text()}});
+            }
+            if (closing && closed)
+                return log->close(std::move(closed));
+            checkpoint_timer.start(checkpoint_every, [this] { checkpoint(); });
+        }
+    );
+}
+
+Ingest::Ingest(std::unique_ptr<State> state) : state_(std::move(state)) {
+    state_->owner = this;
+}
+
+Ingest::~Ingest() = default;
+
+Result<std::unique_ptr<Ingest>>
+Ingest::open(io::Env& env, Registry& registry, Feed& feed, IngestOptions options) {
+    auto state = std::make_unique<State>(env, registry, feed, std::move(options));
+    BRIM_TRY(state->open());
+    return std::unique_ptr<Ingest>(new Ingest(std::move(state)));
+}
+
+namespace {
+
+IngressRecord
+make_record(RecordKind kind, DeviceId device, std::int64_t received_ms, std::optional<UplinkMark> mark) {
+    IngressRecord record;
+    record.kind = kind;
+    record.device = device;
+    record.received_ms = received_ms;
+    if (mark) {
+        record.replay = mark->replay;
+        record.gateway = mark->gateway;
+        record.store = std::move(mark->store);
+        record.seq = mark->seq;
+        record.low = mark->low;
+    }
+    return record;
+}
+
+} // namespace
+
+void Ingest::report(
+    Device& device, const std::vector<thing::Sample>& samples, std::optional<UplinkMark> mark, Done done
+) {
+    auto record =
+        make_record(RecordKind::values, device.id, state_->env.loop().clock().wall().ms, std::move(mark));
+    record.samples.reserve(samples.size());
+    for (const thing::Sample& sample : samples) {
+        const PropertyId id = device.product->model_ids[static_cast<std::size_t>(sample.property)];
+        record.samples.push_back({id, sample.time_ms, sample.value});
+    }
+    state_->submit(std::move(record), std::move(done));
+}
+
+void Ingest::event(
+    Device& device,
+    std::string identifier,
+    std::string output_json,
+    std::int64_t time_ms,
+    std::optional<UplinkMark> mark,
+    Done done
+) {
+    auto record =
+        make_record(RecordKind::event, device.id, state_->env.loop().clock().wall().ms, std::move(mark));
+    std::string text = R"({"identifier":)";
+    json_append_string(text, identifier);
+    text += R"(,"output":)" + output_json + "}";
+    record.samples.push_back({event_column, time_ms, {thing::Value::Composite{std::move(text)}}});
+    state_->submit(std::move(record), std::move(done));
+}
+
+void Ingest::settle(UplinkMark mark, Done done) {
+    auto record =
+        make_record(RecordKind::settle, mark.gateway, state_->env.loop().clock().wall().ms, std::move(mark));
+    state_->submit(std::move(record), std::move(done));
+}
+
+namespace {
+
+/// Runs `read` on the history worker and hands its result to `done` on the loop.
+template <class T, class Read>
+void on_worker(io::Worker& worker, Read read, std::move_only_function<void(Result<T>)> done) {
+    auto result = std::make_shared<std::optional<Result<T>>>(); // shared by job and completion
+    worker.run(
+        [result, read = std::move(read)]() mutable { *result = read(); },
+        [result, done = std::move(done)]() mutable { done(std::move(**result)); }
+    );
+}
+
+} // namespace
+
+void Ingest::query(
+    store::HistoryQuery query, std::move_only_function<void(Result<store::HistoryPage>)> done
+) {
+    auto read = [history = state_->history.get(), query = std::move(query)] { return history->query(query); };
+    on_worker<store::HistoryPage>(*state_->worker, std::move(read), std::move(done));
+}
+
+void Ingest::buckets(
+    store::BucketQuery query, std::move_only_function<void(Result<std::vector<store::HistoryBucket>>)> done
+) {
+    auto read = [history = state_->history.get(), query] { return history->buckets(query); };
+    on_worker<std::vector<store::HistoryBucket>>(*state_->worker, std::move(read), std::move(done));
+}
+
+void Ingest::forget_device(DeviceId device, Done done) {
+    state_->delivered.forget(device);
+    std::erase_if(state_->points, [device](const store::HistoryPoint& point) {
+        return point.device == device;
+    });
+    auto forget = [history = state_->history.get(), device] { return history->forget_device(device); };
+    on_worker<void>(*state_->worker, std::move(forget), std::move(done));
+}
+
+IngestStats Ingest::stats() const {
+    IngestStats stats = state_->stats;
+    stats.log = state_->log->stats();
+    return stats;
+}
+
+void Ingest::close(std::move_only_function<void()> done) {
+    state_->closing = true;
+    state_->checkpoint_timer.stop();
+    state_->closed = std::move(done);
+    // What was appended becomes durable first, is applied, flushed, and only then the log closes.
+    state_->log->when_durable(state_->log->stats().next - 1, [state = state_.get()](const Result<void>&) {
+        if (state->applied != state->flushed || state->flushing != 0) {
+            state->flush();
+        } else {
+            state->checkpoint();
+        }
+    });
+}
+
+} // namespace brim::hub

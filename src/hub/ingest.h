@@ -1,0 +1,104 @@
+#pragma once
+// The hub's durable entrance for device data. A report becomes a record of the ingress log; only when that is
+// synced is the device answered and do current values, history, feed and rules see it. History is derived:
+// after a crash it is made again from the log, starting at the position stored with it. Loop thread only.
+
+#include "hub/feed.h"
+#include "hub/registry.h"
+#include "store/history.h"
+#include "store/log.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace brim::hub {
+
+/// Where an edge keeps the original of a message (docs/spec/bus.md, "Uplink extension").
+struct UplinkMark {
+    DeviceId gateway = 0;
+    std::string store; ///< 32 hex digits
+    store::Seq seq = 0;
+    store::Seq low = 0; ///< everything below is settled on the edge
+    bool replay = false;
+};
+
+struct IngestOptions {
+    std::string folder;
+    std::uint64_t log_bytes_max = 4'294'967'296;
+    std::uint32_t segment_bytes = 8'388'608;
+    std::chrono::milliseconds history_every{200
+    }; ///< how long applied records may wait for their history batch
+    std::size_t history_batch_max = 20'000; ///< points in one database transaction
+    std::size_t stores_per_gateway_max = 8; ///< remembered edge stores; the oldest is forgotten
+};
+
+struct IngestStats {
+    std::uint64_t received = 0;   ///< reports offered
+    std::uint64_t stored = 0;     ///< reports made durable
+    std::uint64_t duplicates = 0; ///< acknowledged again without storing
+    std::uint64_t failed = 0;     ///< refused because the log could not take them
+    std::uint64_t values = 0;     ///< property values stored
+    store::LogStats log;
+};
+
+class Ingest {
+public:
+    /// Called on the loop for every durable report, in log order; also at start for those that history had
+    /// not yet.
+    class Sink {
+    public:
+        virtual ~Sink() = default;
+        virtual void
+        on_values(Device& device, const std::vector<std::pair<PropertyId, thing::Value>>& newest) = 0;
+    };
+
+    using Done = std::move_only_function<void(Result<void>)>;
+
+    /// Opens log and history and applies what history lacks. Blocking.
+    static Result<std::unique_ptr<Ingest>>
+    open(io::Env& env, Registry& registry, Feed& feed, IngestOptions options);
+    ~Ingest();
+
+    void set_sink(Sink* sink) { sink_ = sink; }
+
+    /// `done` comes once the samples are durable (or were before: a duplicate by mark). Samples carry indices
+    /// of the product's current model.
+    void report(
+        Device& device, const std::vector<thing::Sample>& samples, std::optional<UplinkMark> mark, Done done
+    );
+    void event(
+        Device& device,
+        std::string identifier,
+        std::string output_json,
+        std::int64_t time_ms,
+        std::optional<UplinkMark> mark,
+        Done done
+    );
+    /// Nothing to keep, but the edge must see it settled (all values rejected, unknown event): remembers the
+    /// mark only.
+    void settle(UplinkMark mark, Done done);
+
+    /// Reads that run on the history worker; points come with properties as PropertyId.
+    void query(store::HistoryQuery query, std::move_only_function<void(Result<store::HistoryPage>)> done);
+    void buckets(
+        store::BucketQuery query,
+        std::move_only_function<void(Result<std::vector<store::HistoryBucket>>)> done
+    );
+    void forget_device(DeviceId device, Done done);
+
+    IngestStats stats() const;
+    /// Makes everything durable and closes.
+    void close(std::move_only_function<void()> done);
+
+private:
+    struct State;
+    explicit Ingest(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+    Sink* sink_ = nullptr;
+};
+
+} // namespace brim::hub

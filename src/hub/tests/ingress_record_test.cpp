@@ -1,0 +1,84 @@
+#include "hub/ingress_record.h"
+
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+using namespace brim;
+using namespace brim::hub;
+
+namespace {
+
+IngressRecord random_record() {
+    IngressRecord record;
+    record.kind = *rc::gen::element(RecordKind::values, RecordKind::event, RecordKind::settle);
+    record.device = *rc::gen::inRange<DeviceId>(1, 1'000'000);
+    record.received_ms = *rc::gen::arbitrary<std::int64_t>();
+    record.replay = *rc::gen::arbitrary<bool>();
+    if (*rc::gen::arbitrary<bool>()) {
+        record.gateway = *rc::gen::inRange<DeviceId>(1, 1'000);
+        record.store = "0123456789abcdef0123456789abcdef";
+        record.seq = *rc::gen::arbitrary<std::uint64_t>();
+        record.low = *rc::gen::arbitrary<std::uint64_t>();
+    }
+    const int count = *rc::gen::inRange(0, 5);
+    for (int i = 0; i < count; ++i) {
+        IngressSample sample;
+        sample.property = *rc::gen::inRange(0, 1'000);
+        sample.time_ms = *rc::gen::arbitrary<std::int64_t>();
+        switch (*rc::gen::inRange(0, 4)) {
+        case 0:
+            sample.value.data = *rc::gen::arbitrary<std::int64_t>();
+            break;
+        case 1:
+            sample.value.data = 0.5 * *rc::gen::inRange(-1'000, 1'000);
+            break;
+        case 2:
+            sample.value.data = *rc::gen::arbitrary<std::string>();
+            break;
+        default:
+            sample.value.data = thing::Value::Composite{R"({"a":1})"};
+        }
+        record.samples.push_back(std::move(sample));
+    }
+    return record;
+}
+
+} // namespace
+
+TEST_CASE("an ingress record comes back as it went in") {
+    CHECK(rc::check("round trip", [] {
+        const IngressRecord record = random_record();
+        Bytes bytes;
+        encode_record(record, bytes);
+        const auto decoded = decode_record(bytes);
+        RC_ASSERT(decoded.has_value());
+        RC_ASSERT(*decoded == record);
+    }));
+}
+
+TEST_CASE("every truncated ingress record is refused") {
+    CHECK(rc::check("prefixes", [] {
+        Bytes bytes;
+        encode_record(random_record(), bytes);
+        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+            RC_ASSERT(!decode_record(ByteView(bytes).substr(0, cut)).has_value());
+        }
+        RC_ASSERT(!decode_record(bytes + "x").has_value());
+    }));
+}
+
+TEST_CASE("a record of a newer form is refused as unsupported, not as corrupt") {
+    Bytes bytes;
+    encode_record({}, bytes);
+    bytes[0] = 2;
+    const auto decoded = decode_record(bytes);
+    REQUIRE(!decoded.has_value());
+    CHECK(decoded.error().code == Errc::unsupported);
+}
+
+TEST_CASE("a sample count the bytes do not pay for allocates nothing") {
+    Bytes bytes;
+    encode_record({}, bytes);
+    bytes[bytes.size() - 4] = '\x7f';
+    CHECK(!decode_record(bytes).has_value());
+}
