@@ -44,6 +44,8 @@ Bytes digest(Digest kind, ByteView bytes) {
 
 Bytes hmac(Digest kind, ByteView key, ByteView bytes) {
     BRIM_ASSERT(key.size() <= 1'048'576, "a key this long is a bug");
+    if (key.data() == nullptr)
+        key = ""; // OpenSSL takes a null key for "the one from last time"
     unsigned char out[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     const auto* done =

@@ -4,6 +4,7 @@
 #include "base/time.h"
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -38,6 +39,7 @@ enum class LogLevel : std::uint8_t { debug, info, warn, error };
 struct LogField {
     std::string_view name;
     std::string value;
+    bool is_number = false; ///< written without quotes in JSON
 
     LogField(std::string_view field_name, std::string_view field_value)
         : name(field_name), value(field_value) {}
@@ -49,7 +51,9 @@ struct LogField {
 
     template <class Number>
         requires std::is_arithmetic_v<Number>
-    LogField(std::string_view field_name, Number number) : name(field_name), value(std::to_string(number)) {}
+    LogField(std::string_view field_name, Number number) : name(field_name), value(std::to_string(number)) {
+        is_number = std::isfinite(static_cast<double>(number));
+    }
 
     LogField(std::string_view, const Secret&) = delete;
 };

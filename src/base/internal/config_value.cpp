@@ -98,9 +98,13 @@ Converted duration_value(const ConfigKey& key, const ConfigValue& given) {
     const auto* text = std::get_if<std::string>(&given);
     if (text == nullptr)
         return complain("a duration needs a unit", std::string(fix));
+    if (text->empty() && may_be_unset(key))
+        return std::int64_t{0};
     const auto value = parse_units(*text, duration_units);
     if (!value)
         return complain(quoted(*text) + " is not a duration", std::string(fix));
+    if (*value > duration_ms_max)
+        return complain(quoted(*text) + " is too long", "choose less than 292 years");
     return in_range(key, *value);
 }
 
@@ -115,6 +119,8 @@ Converted size_value(const ConfigKey& key, const ConfigValue& given) {
     const auto* text = std::get_if<std::string>(&given);
     if (text == nullptr)
         return complain("this is not a size", std::string(fix));
+    if (text->empty() && may_be_unset(key))
+        return std::int64_t{0};
     const auto value = parse_units(*text, size_units);
     if (!value)
         return complain(quoted(*text) + " is not a size", std::string(fix));

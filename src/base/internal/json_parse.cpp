@@ -25,12 +25,21 @@ std::unexpected<Error> json_malformed_at(const JsonFault& fault) {
     );
 }
 
+Error json_too_deep(std::size_t depth_max) {
+    return Error{
+        Errc::too_large,
+        "JSON text",
+        "nested deeper than the " + std::to_string(depth_max) + " levels allowed here",
+        "flatten the document"
+    };
+}
+
 /// simdjson's tape as our tree, counting values and comparing names.
 class JsonBuilder {
 public:
-    explicit JsonBuilder(std::size_t values_max) : values_left_(values_max) {}
+    explicit JsonBuilder(const JsonLimits& limits) : limits_(limits), values_left_(limits.values_max) {}
 
-    /// Recursion ends at the depth that simdjson has checked.
+    /// Recursion ends at depth_max.
     bool build(const simdjson::dom::element& from, Json& to) {
         if (values_left_ == 0) {
             error_ = Error{
@@ -73,18 +82,30 @@ public:
     Error take_error() { return std::move(error_); }
 
 private:
+    bool enter() {
+        if (++depth_ <= limits_.depth_max)
+            return true;
+        error_ = json_too_deep(limits_.depth_max); // simdjson does not count an empty array or object
+        return false;
+    }
+
     bool build_array(const simdjson::dom::array& from, Json& to) {
+        if (!enter())
+            return false;
         Json::Array items;
         items.reserve(std::min(from.size(), values_left_));
         for (const simdjson::dom::element item : from) {
             if (!build(item, items.emplace_back()))
                 return false;
         }
+        --depth_;
         to = Json(std::move(items));
         return true;
     }
 
     bool build_object(const simdjson::dom::object& from, Json& to) {
+        if (!enter())
+            return false;
         Json::Object members;
         members.reserve(std::min(from.size(), values_left_));
         for (const auto [name, value] : from) {
@@ -94,6 +115,7 @@ private:
         }
         if (!names_differ(members))
             return false;
+        --depth_;
         to = Json(std::move(members));
         return true;
     }
@@ -117,7 +139,9 @@ private:
         return false;
     }
 
+    const JsonLimits& limits_;
     std::size_t values_left_;
+    std::size_t depth_ = 0;
     Error error_;
 };
 
@@ -164,18 +188,15 @@ Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
     simdjson::dom::parser& parser = json_parser(limits.depth_max);
     simdjson::dom::element root;
     auto outcome = parser.parse(text.data(), text.size()).get(root);
-    if (outcome == simdjson::DEPTH_ERROR) {
-        return json_fail(
-            Errc::too_large,
-            "nested deeper than the " + std::to_string(limits.depth_max) + " levels allowed here",
-            "flatten the document"
-        );
-    }
+    if (outcome == simdjson::DEPTH_ERROR)
+        return fail(json_too_deep(limits.depth_max));
     if (outcome == simdjson::MEMALLOC) {
         return json_fail(Errc::unavailable, "no memory for its parser", "give this program more memory");
     }
     if (outcome != simdjson::SUCCESS) {
         const JsonScan scan = json_scan(text, limits.depth_max);
+        if (scan.fault && scan.fault->too_deep)
+            return fail(json_too_deep(limits.depth_max));
         if (scan.fault)
             return json_malformed_at(*scan.fault);
         outcome = parser.parse(with_doubles(text, scan.large_int_ends)).get(root);
@@ -183,7 +204,7 @@ Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
             return json_fail(Errc::malformed, simdjson::error_message(outcome), "correct the JSON text");
         }
     }
-    JsonBuilder builder(limits.values_max);
+    JsonBuilder builder(limits);
     Json out;
     if (!builder.build(root, out))
         return fail(builder.take_error());

@@ -66,7 +66,7 @@ private:
         const char c = text_[at_];
         if (c == '{' || c == '[') {
             if (open_.size() >= depth_max_)
-                return fault(at_, "nested too deeply");
+                return too_deep();
             open_.push_back(c);
             ++at_;
             skip_space();
@@ -215,6 +215,12 @@ private:
         // strtod, since from_chars does not tell too large from too small; no program of ours sets a locale.
         if (std::isinf(std::strtod(std::string(token).c_str(), nullptr)))
             fault(start, "a number too large for a double");
+    }
+
+    Want too_deep() {
+        fault(at_, "nested too deeply");
+        scan_.fault->too_deep = true;
+        return Want::end;
     }
 
     Want fault(std::size_t offset, std::string_view cause) {

@@ -13,6 +13,7 @@ namespace brim {
 struct JsonFault {
     std::size_t offset = 0; ///< byte
     std::string_view cause; ///< a constant
+    bool too_deep = false;  ///< nothing wrong but the depth
 };
 
 struct JsonScan {

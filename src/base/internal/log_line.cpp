@@ -86,7 +86,7 @@ bool needs_quotes(std::string_view value) {
     return false;
 }
 
-void append_text_field(std::string& out, std::string_view name, std::string_view value) {
+void append_text_field(std::string& out, std::string_view name, std::string_view value, bool) {
     const bool cut = value.size() > log_value_bytes_max;
     if (cut)
         value = value.substr(0, log_value_bytes_max);
@@ -101,11 +101,13 @@ void append_text_field(std::string& out, std::string_view name, std::string_view
         out += '"';
 }
 
-void append_json_field(std::string& out, std::string_view name, std::string_view value) {
+void append_json_field(std::string& out, std::string_view name, std::string_view value, bool is_number) {
     out += ',';
     json_append_string(out, name);
     out += ':';
-    if (value.size() <= log_value_bytes_max) {
+    if (is_number) {
+        out += value;
+    } else if (value.size() <= log_value_bytes_max) {
         json_append_string(out, value);
     } else {
         json_append_string(out, std::string(value.substr(0, log_value_bytes_max)) + "...");
@@ -136,8 +138,8 @@ std::string log_line(
         out += "{\"ts\":\"" + to_rfc3339(time) + "\",\"level\":\"";
         out += level_name(level);
         out += '"';
-        append_json_field(out, "component", component);
-        append_json_field(out, "msg", message);
+        append_json_field(out, "component", component, false);
+        append_json_field(out, "msg", message, false);
     } else {
         out += to_rfc3339(time) + ' ';
         out += level_column(level);
@@ -154,13 +156,14 @@ std::string log_line(
         append(
             out,
             json && reserved(field.name) ? "field_" + std::string(field.name) : std::string(field.name),
-            field.value
+            field.value,
+            field.is_number
         );
     }
     if (!of_message.empty())
-        append(out, "message", of_message);
+        append(out, "message", of_message, false);
     if (suppressed > 0)
-        append(out, "suppressed", std::to_string(suppressed));
+        append(out, "suppressed", std::to_string(suppressed), true);
     out += json ? "}\n" : "\n";
     return out;
 }
