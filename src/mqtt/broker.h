@@ -1,6 +1,6 @@
 #pragma once
-// The broker core: MQTT 3.1, 3.1.1 and 5 server behaviour without sockets, clocks or threads. Bytes and `now` go in; bytes
-// and decisions come out through BrokerHost. One Broker lives on one loop.
+// The broker core: MQTT 3.1, 3.1.1 and 5 server behaviour without sockets, clocks or threads. Bytes and `now`
+// go in; bytes and decisions come out through BrokerHost. One Broker lives on one loop.
 
 #include "base/message.h"
 #include "base/time.h"
@@ -22,22 +22,25 @@ using AckToken = std::uint64_t;
 
 /// Every bound of the broker; each is tested on both sides.
 struct BrokerLimits {
-    std::uint32_t packet_bytes_max = 268'288;       ///< 256 KiB of payload and room for topic and properties
-    std::uint32_t preauth_packet_bytes_max = 8'192; ///< before CONNECT was accepted, judged from the header alone
-    std::uint16_t inflight_count_max = 128;         ///< per session and direction; sent as Receive Maximum
-    std::uint32_t queue_count_max = 1'000;          ///< per session, messages waiting for the client
-    std::uint32_t queue_bytes_max = 8'388'608;      ///< the same in payload and topic bytes
-    std::uint32_t subscriptions_max = 1'000;        ///< per session
+    std::uint32_t packet_bytes_max = 268'288; ///< 256 KiB of payload and room for topic and properties
+    std::uint32_t preauth_packet_bytes_max =
+        8'192;                                 ///< before CONNECT was accepted, judged from the header alone
+    std::uint16_t inflight_count_max = 128;    ///< per session and direction; sent as Receive Maximum
+    std::uint32_t queue_count_max = 1'000;     ///< per session, messages waiting for the client
+    std::uint32_t queue_bytes_max = 8'388'608; ///< the same in payload and topic bytes
+    std::uint32_t subscriptions_max = 1'000;   ///< per session
     std::uint32_t sessions_max = 1'000'000;
     std::uint32_t topic_bytes_max = 1'024;
     std::uint32_t topic_levels_max = 128;
-    std::uint32_t user_properties_max = 64; ///< per packet
+    std::uint32_t user_properties_max = 64;           ///< per packet
+    std::uint16_t topic_alias_max = 20;               ///< per connection and direction
+    std::uint32_t connect_backlog_bytes_max = 65'536; ///< bytes that wait for the answer to on_connect
     std::uint32_t client_id_bytes_max = 256;
     std::uint32_t retained_count_max = 1'000'000;
     std::uint64_t retained_bytes_max = 1'073'741'824;
     Duration connect_wait_max = std::chrono::seconds{5}; ///< from accept to a complete CONNECT
-    std::uint16_t keepalive_s_max = 64'800;              ///< longer ones (and 0) are cut to it by Server Keep Alive
-    std::uint32_t session_expiry_s_max = 604'800;        ///< 7 days
+    std::uint16_t keepalive_s_max = 64'800;       ///< longer ones (and 0) are cut to it by Server Keep Alive
+    std::uint32_t session_expiry_s_max = 604'800; ///< 7 days
 };
 
 /// What the host answers to CONNECT.
@@ -49,8 +52,8 @@ struct Admission {
     bool retain_available = true;
     bool wildcard_available = true;
     bool will_allowed = true;
-    std::uint16_t keepalive_s = 0;          ///< 0 = as the client asked (within limits)
-    std::string assigned_client_id;         ///< MQTT 5: set when the client sent an empty one
+    std::uint16_t keepalive_s = 0;  ///< 0 = as the client asked (within limits)
+    std::string assigned_client_id; ///< MQTT 5: set when the client sent an empty one
 };
 
 enum class Action : std::uint8_t { publish, subscribe, receive };
@@ -66,7 +69,15 @@ enum class Verdict : std::uint8_t {
 };
 
 /// Why a session's connection ended.
-enum class Ended : std::uint8_t { disconnect, network, keepalive, takeover, protocol_error, kicked, shutdown };
+enum class Ended : std::uint8_t {
+    disconnect,
+    network,
+    keepalive,
+    takeover,
+    protocol_error,
+    kicked,
+    shutdown
+};
 
 /// What a client has: lives in the broker, read by the host.
 struct ConnView {
@@ -79,8 +90,8 @@ struct ConnView {
     ProtocolVersion version{};
 };
 
-/// What the broker needs from outside. Called on the broker's loop, from inside broker calls; may call back into the
-/// broker where a member says so.
+/// What the broker needs from outside. Called on the broker's loop, from inside broker calls; may call back
+/// into the broker where a member says so.
 class BrokerHost {
 public:
     virtual ~BrokerHost() = default;
@@ -90,20 +101,22 @@ public:
     virtual void close(ConnId conn) = 0;
     /// Stop or resume calling data() for this connection (receive budget used up).
     virtual void pause(ConnId conn, bool paused) = 0;
-    /// A well-formed CONNECT. Answer with accept() or refuse(), inside this call or later; until then no other packet
-    /// is handled (at most 64 KiB is buffered). `connect` is valid during the call only.
+    /// A well-formed CONNECT. Answer with accept() or refuse(), inside this call or later; until then no
+    /// other packet is handled (at most 64 KiB is buffered). `connect` is valid during the call only.
     virtual void on_connect(ConnId conn, const Connect& connect) = 0;
-    /// Asked for each topic filter at subscribe, and for each topic at delivery (Action::receive). Deny on doubt.
+    /// Asked for each topic filter at subscribe, and for each topic at delivery (Action::receive). Deny on
+    /// doubt.
     virtual bool authorise(const ConnView& who, Action action, std::string_view topic) = 0;
-    /// An inbound PUBLISH or a due will (then token is 0), already decoded and within limits. Publishing permission
-    /// is the host's to check here. May call publish(), deliver(), complete().
+    /// An inbound PUBLISH or a due will (then token is 0), already decoded and within limits. Publishing
+    /// permission is the host's to check here. May call publish(), deliver(), complete().
     virtual Verdict on_publish(const ConnView& who, const MessagePtr& message, AckToken token) = 0;
     /// The connection is up: CONNACK is queued.
     virtual void on_up(const ConnView& who) = 0;
     /// The connection of a session ended. Not called for one that never was up.
     virtual void on_down(const ConnView& who, Ended why) = 0;
-    /// Messages that will not be delivered: `reason` is a metric label (queue_full, expired, too_large, qos0_slow,
-    /// no_session, denied).
+    /// Messages that will not be delivered: `reason` is a metric label (queue_full, expired, too_large,
+    /// qos0_slow, no_session, denied; retained_full: routed but not retained; invalid: publish() was given
+    /// a topic or text that MQTT forbids). QoS 0 for a session that is offline is not counted.
     virtual void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) = 0;
 };
 
@@ -126,6 +139,9 @@ public:
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
 
+    /// What the wall clock shows at `now`: messages are stamped with it. Call it now and then.
+    void set_wall(WallTime wall, Mono now);
+
     // --- the transport's side
     /// A new transport connection. It must send CONNECT within connect_wait_max.
     ConnId open(Mono now);
@@ -135,21 +151,23 @@ public:
     void closed(ConnId conn, Mono now);
     /// The output of a connection is above (true) or back below its high-water mark: queue instead of send.
     void congested(ConnId conn, bool is_congested, Mono now);
-    /// Runs what is due: keep-alive, connect deadline, session expiry, delayed wills. Returns when to call again (at
-    /// most 1 s away when anything is pending).
+    /// Runs what is due: keep-alive, connect deadline, session expiry, delayed wills. Returns when to call
+    /// again (at most 1 s away when anything is pending).
     Mono tick(Mono now);
 
     // --- the host's side
     void accept(ConnId conn, const Admission& admission, Mono now);
     /// Refuses CONNECT: the reason code is mapped to 3.1.1's return codes where needed.
     void refuse(ConnId conn, ReasonCode reason, std::string_view reason_text, Mono now);
-    /// Sends the acknowledgement of a pending QoS 1 PUBLISH. Acknowledgements leave in the order the messages came
-    /// (MQTT 4.6), so an early one waits for its predecessors. For v3 a failure closes the connection instead.
+    /// Sends the acknowledgement of a pending QoS 1 PUBLISH. Acknowledgements leave in the order the messages
+    /// came (MQTT 4.6), so an early one waits for its predecessors. For v3 a failure closes the connection
+    /// instead.
     void complete(AckToken token, ReasonCode reason, Mono now);
-    /// Routes to all matching sessions, retaining when message->retain. Returns the number of sessions reached.
+    /// Routes to all matching sessions, retaining when message->retain. Returns the number of sessions
+    /// reached.
     std::size_t publish(const MessagePtr& message, Mono now);
-    /// Hands a message to one session whether or not it subscribed (once). False when there is no such session, or it
-    /// is offline and the message is QoS 0, or offline and would not be kept.
+    /// Hands a message to one session whether or not it subscribed (once). False when there is no such
+    /// session, or it is offline and the message is QoS 0, or offline and would not be kept.
     bool deliver(std::string_view session_key, const MessagePtr& message, Mono now);
     /// Ends a session's connection; `forget` drops the session too. v5 gets DISCONNECT with `reason`.
     void kick(std::string_view session_key, ReasonCode reason, bool forget, Mono now);

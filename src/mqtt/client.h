@@ -1,7 +1,7 @@
 #pragma once
-// The client side of an MQTT 3.1.1 or 5 session without sockets, clocks or threads: the edge's uplink, the command line
-// and the tests drive it. Session state survives reconnects: what was not acknowledged is sent again with DUP and its
-// packet id (MQTT 5 section 4.4).
+// The client side of an MQTT 3.1.1 or 5 session without sockets, clocks or threads: the edge's uplink, the
+// command line and the tests drive it. Session state survives reconnects: what was not acknowledged is sent
+// again with DUP and its packet id (MQTT 5 section 4.4).
 
 #include "base/message.h"
 #include "base/time.h"
@@ -27,6 +27,8 @@ struct ClientOptions {
     std::uint32_t packet_bytes_max = 268'288; ///< larger ones from the server end the connection
     MessagePtr will;                          ///< may be null
     std::uint16_t inflight_max = 128;         ///< own bound; the server's Receive Maximum may lower it
+    std::uint32_t will_delay_s = 0;           ///< v5
+    Duration connack_wait_max = std::chrono::seconds{10}; ///< from connect() to CONNACK
 };
 
 /// The caller's own number of a publish, handed back when it is settled.
@@ -38,12 +40,14 @@ public:
     virtual void send(ByteView bytes) = 0;
     /// The transport should be closed; the session object stays usable for the next connect().
     virtual void close(const Error& why) = 0;
-    /// CONNACK with success. `session_present` false means the server forgot us: subscriptions must be made again.
+    /// CONNACK with success. `session_present` false means the server forgot us: subscriptions must be made
+    /// again.
     virtual void on_connected(const Connack& connack) = 0;
-    /// A PUBLISH. QoS 1 is acknowledged when this returns true; false leaves it to a later acknowledge(packet_id).
+    /// A PUBLISH. QoS 1 is acknowledged when this returns true; false leaves it to a later
+    /// acknowledge(packet_id).
     virtual bool on_message(const MessagePtr& message, std::uint16_t packet_id) = 0;
-    /// PUBACK (or PUBCOMP) came: success when reason < 0x80. Each accepted publish with QoS > 0 is settled exactly once,
-    /// unless abandon() is called.
+    /// PUBACK (or PUBCOMP) came: success when reason < 0x80. Each accepted publish with QoS > 0 is settled
+    /// exactly once, unless abandon() is called.
     virtual void on_settled(PublishTag tag, ReasonCode reason) = 0;
     virtual void on_subscribed(std::string_view filter, ReasonCode reason) = 0;
 };
@@ -55,21 +59,23 @@ public:
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
-    /// A fresh transport is there: sends CONNECT. Options may be replaced before each connect (new password, time).
+    /// A fresh transport is there: sends CONNECT. Options may be replaced before each connect (new password,
+    /// time).
     void connect(Mono now);
     void set_options(ClientOptions options);
     void data(ByteView bytes, Mono now);
     /// The transport is gone; in-flight messages stay for the next connect().
     void closed(Mono now);
-    /// Keep-alive: sends PINGREQ when due, closes with Errc::timeout when no PINGRESP comes within half the keep-alive.
-    /// Returns when to call again.
+    /// Keep-alive: sends PINGREQ when due, closes with Errc::timeout when no PINGRESP comes within half the
+    /// keep-alive. Returns when to call again.
     Mono tick(Mono now);
 
     bool connected() const;
     /// How many more QoS > 0 publishes may be sent now (0 when not connected).
     std::size_t quota() const;
-    /// Sends now. Errc::closed when not connected, Errc::busy when the quota is used up, Errc::too_large over the
-    /// server's maximum packet size. QoS 0 is settled by returning. QoS 2 is Errc::unsupported when the server says so.
+    /// Sends now. Errc::closed when not connected, Errc::busy when the quota is used up, Errc::too_large over
+    /// the server's maximum packet size. QoS 0 is settled by returning. QoS 2 is Errc::unsupported when the
+    /// server says so.
     Result<void> publish(const Message& message, PublishTag tag, Mono now);
     /// Sends SUBSCRIBE now; Errc::closed when not connected.
     Result<void> subscribe(const std::vector<std::pair<std::string, std::uint8_t>>& filters, Mono now);

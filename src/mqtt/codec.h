@@ -1,6 +1,6 @@
 #pragma once
-// Bytes to packets and back. Strict: what the standard forbids is refused with the reason code it names. Nothing here
-// keeps state except the Framer; all functions are pure.
+// Bytes to packets and back. Strict: what the standard forbids is refused with the reason code it names.
+// Nothing here keeps state except the Framer; all functions are pure.
 
 #include "mqtt/packet.h"
 
@@ -18,8 +18,7 @@ struct PacketError {
 };
 
 /// A packet, or why there is none.
-template <class T>
-struct [[nodiscard]] Decoded : std::expected<T, PacketError> {
+template <class T> struct [[nodiscard]] Decoded : std::expected<T, PacketError> {
     using std::expected<T, PacketError>::expected;
 };
 
@@ -47,18 +46,21 @@ struct Frame {
     ByteView body;          ///< everything behind the fixed header
 };
 
-/// Cuts a byte stream into packets. Holds memory only while a packet is incomplete, and never more than twice what was
-/// received of it; the limit is judged from the fixed header alone.
+/// Cuts a byte stream into packets. Holds memory only while a packet is incomplete, and never more than twice
+/// what was received of it; the limit is judged from the fixed header alone.
 class Framer {
 public:
     /// `packet_bytes_max` counts the fixed header too.
     explicit Framer(std::uint32_t packet_bytes_max) : packet_bytes_max_(packet_bytes_max) {}
 
     void limit(std::uint32_t packet_bytes_max) { packet_bytes_max_ = packet_bytes_max; }
-    /// Takes the next complete packet off `input` (advancing it). Empty: all of `input` was taken and more is needed.
-    /// The frame is valid until the next call and while the bytes behind `input` are.
-    /// packet_too_large over the limit, malformed_packet for type 0 or a bad length. After an error do not call again.
+
+    /// Takes the next complete packet off `input` (advancing it). Empty: all of `input` was taken and more is
+    /// needed. The frame is valid until the next call and while the bytes behind `input` are.
+    /// packet_too_large over the limit, malformed_packet for type 0 or a bad length. After an error do not
+    /// call again.
     Decoded<std::optional<Frame>> next(ByteView& input);
+
     /// True when nothing is held back.
     bool idle() const { return !partial_; }
 
@@ -73,13 +75,16 @@ private:
 /// CONNECT of any version: the version is read from the packet itself.
 Decoded<Connect> decode_connect(const Frame& frame, const CodecLimits& limits);
 Decoded<Connack> decode_connack(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
-/// Topic, response topic and UTF-8 payload are validated. An empty topic passes only together with a topic alias.
-Decoded<Publish> decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits);
+/// Topic, response topic and UTF-8 payload are validated. An empty topic passes only together with a topic
+/// alias.
+Decoded<Publish>
+decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits);
 /// PUBACK, PUBREC, PUBREL, PUBCOMP, by frame.type.
 Decoded<Ack> decode_ack(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
 Decoded<Subscribe> decode_subscribe(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
 Decoded<Suback> decode_suback(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
-Decoded<Unsubscribe> decode_unsubscribe(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
+Decoded<Unsubscribe>
+decode_unsubscribe(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
 Decoded<Unsuback> decode_unsuback(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
 Decoded<Disconnect>
 decode_disconnect(const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits);
@@ -87,11 +92,12 @@ Decoded<Auth> decode_auth(const Frame& frame, ProtocolVersion version, const Cod
 /// PINGREQ or PINGRESP: true when the frame is empty and its flags are 0.
 bool is_valid_ping(const Frame& frame);
 
-/// Append one packet to `out`. The caller's values must be encodable: strings of at most 65,535 bytes, a packet id where
-/// one is needed, at most 268,435,455 bytes in all.
+/// Append one packet to `out`. The caller's values must be encodable: strings of at most 65,535 bytes, a
+/// packet id where one is needed, at most 268,435,455 bytes in all.
 void encode_connect(Bytes& out, const Connect& packet);
 void encode_connack(Bytes& out, const Connack& packet, ProtocolVersion version);
-/// Returns the offset in `out` of the packet id (0 when there is none), so that a shared encoding can be patched.
+/// Returns the offset in `out` of the packet id (0 when there is none), so that a shared encoding can be
+/// patched.
 std::size_t encode_publish(Bytes& out, const Publish& packet, ProtocolVersion version);
 /// `type` is puback, pubrec, pubrel or pubcomp. 3.x carries the packet id only.
 void encode_ack(Bytes& out, PacketType type, const Ack& packet, ProtocolVersion version);
@@ -108,9 +114,11 @@ void encode_auth(Bytes& out, const Auth& packet);
 /// Overwrites the packet id in a PUBLISH encoded before.
 void patch_packet_id(Bytes& packet, std::size_t offset, std::uint16_t packet_id);
 
-/// The wire view of a message; the message must outlive it. Packet id, DUP, alias and subscription ids are left out.
+/// The wire view of a message; the message must outlive it. Packet id, DUP, alias and subscription ids are
+/// left out.
 Publish publish_view(const Message& message);
-/// A message with copies of all that `packet` holds; origin and times are not set. `topic` stands in for an alias.
+/// A message with copies of all that `packet` holds; origin and times are not set. `topic` stands in for an
+/// alias.
 Message message_from(const Publish& packet, std::string_view topic);
 
 /// True when `text` is a string MQTT may carry: well-formed UTF-8 without U+0000 and without noncharacters.

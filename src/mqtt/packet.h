@@ -1,6 +1,7 @@
 #pragma once
-// The packets of MQTT 3.1, 3.1.1 and 5 as values. Every std::string_view in a decoded packet points into the bytes it was
-// decoded from and lives as long as they do; in a packet to encode it must outlive the encode call.
+// The packets of MQTT 3.1, 3.1.1 and 5 as values. Every std::string_view in a decoded packet points into the
+// bytes it was decoded from and lives as long as they do; in a packet to encode it must outlive the encode
+// call.
 
 #include "base/bytes.h"
 #include "base/message.h"
@@ -83,7 +84,9 @@ enum class ReasonCode : std::uint8_t {
     wildcard_subscriptions_not_supported = 0xA2,
 };
 
-constexpr bool is_failure(ReasonCode reason) { return static_cast<std::uint8_t>(reason) >= 0x80; }
+constexpr bool is_failure(ReasonCode reason) {
+    return static_cast<std::uint8_t>(reason) >= 0x80;
+}
 
 /// "packet too large"; never empty, "unknown reason" for a number the standard does not have.
 std::string_view reason_text(ReasonCode reason) noexcept;

@@ -1,0 +1,75 @@
+#include "mqtt/broker.h"
+
+#include "mqtt/internal/core.h"
+
+namespace brim::mqtt {
+
+Broker::Broker(BrokerHost& host, BrokerLimits limits) : core_(std::make_unique<Core>(host, limits)) {}
+
+Broker::~Broker() = default;
+
+void Broker::set_wall(WallTime wall, Mono now) {
+    core_->set_wall(wall, now);
+}
+
+ConnId Broker::open(Mono now) {
+    return core_->open(now);
+}
+
+void Broker::data(ConnId conn, ByteView bytes, Mono now) {
+    core_->data(conn, bytes, now);
+}
+
+void Broker::closed(ConnId conn, Mono now) {
+    core_->closed(conn, now);
+}
+
+void Broker::congested(ConnId conn, bool is_congested, Mono now) {
+    core_->congested(conn, is_congested, now);
+}
+
+Mono Broker::tick(Mono now) {
+    return core_->tick(now);
+}
+
+void Broker::accept(ConnId conn, const Admission& admission, Mono now) {
+    core_->accept(conn, admission, now);
+}
+
+void Broker::refuse(ConnId conn, ReasonCode reason, std::string_view reason_text, Mono now) {
+    core_->refuse(conn, reason, reason_text, now);
+}
+
+void Broker::complete(AckToken token, ReasonCode reason, Mono now) {
+    core_->complete(token, reason, now);
+}
+
+std::size_t Broker::publish(const MessagePtr& message, Mono now) {
+    return core_->publish(message, now);
+}
+
+bool Broker::deliver(std::string_view session_key, const MessagePtr& message, Mono now) {
+    return core_->deliver(session_key, message, now);
+}
+
+void Broker::kick(std::string_view session_key, ReasonCode reason, bool forget, Mono now) {
+    core_->kick(session_key, reason, forget, now);
+}
+
+bool Broker::online(std::string_view session_key) const {
+    return core_->online(session_key);
+}
+
+int Broker::subscribed_qos(std::string_view session_key, std::string_view topic) const {
+    return core_->subscribed_qos(session_key, topic);
+}
+
+void Broker::shutdown(Mono now) {
+    core_->shutdown(now);
+}
+
+BrokerStats Broker::stats() const {
+    return core_->stats();
+}
+
+} // namespace brim::mqtt

@@ -1,0 +1,419 @@
+// From the first byte of a connection to its end: CONNECT, admission, the dispatch of packets.
+
+#include "mqtt/internal/core.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+namespace {
+
+constexpr std::size_t match_cache_size = 256; ///< a power of two
+
+PendingConnect pending_from(const Connect& connect) {
+    PendingConnect pending;
+    pending.client_id = connect.client_id;
+    pending.clean_start = connect.clean_start;
+    pending.keepalive_s = connect.keepalive_s;
+    pending.session_expiry_s = connect.session_expiry_s;
+    pending.receive_maximum = connect.receive_maximum;
+    pending.packet_bytes_max = connect.packet_bytes_max;
+    pending.topic_alias_max = connect.topic_alias_max;
+    pending.will = connect.will;
+    pending.will_delay_s = connect.will_delay_s;
+    return pending;
+}
+
+/// What is wrong with a CONNECT that is well-formed.
+std::optional<ReasonCode> objection(const Connect& connect, const BrokerLimits& limits) {
+    if (connect.client_id.size() > limits.client_id_bytes_max)
+        return ReasonCode::client_identifier_not_valid;
+    if (connect.client_id.empty()) {
+        const bool is_allowed = connect.version == ProtocolVersion::v5 ||
+                                (connect.version == ProtocolVersion::v311 && connect.clean_start);
+        if (!is_allowed)
+            return ReasonCode::client_identifier_not_valid; // 3.1.1 section 3.1.3.1
+    }
+    if (connect.has_auth_method)
+        return ReasonCode::bad_authentication_method;
+    return std::nullopt;
+}
+
+} // namespace
+
+Broker::Core::Core(BrokerHost& host, const BrokerLimits& limits)
+    : host_(host), limits_(limits),
+      codec_limits_{
+          limits.user_properties_max,
+          limits.subscriptions_max,
+          limits.topic_bytes_max,
+          limits.topic_levels_max
+      },
+      retained_(limits.retained_count_max, limits.retained_bytes_max), cached_(match_cache_size) {
+    BRIM_ASSERT(limits.sessions_max < (1u << 24) - 1, "a session's number fits into a token");
+    BRIM_ASSERT(limits.inflight_count_max > 0, "something may be in flight");
+}
+
+Broker::Core::Turn::~Turn() {
+    // Work that became possible is done here and not where it became so: a host that completes one
+    // connection's message while handling another's must not nest them without bound.
+    while (core_.depth_ == 1 && !(core_.resumes_.empty() && core_.gone_.empty())) {
+        const std::vector<ConnId> gone = std::exchange(core_.gone_, {});
+        for (const ConnId id : gone)
+            core_.end(id, Ended::network, std::nullopt, now_, true);
+        const std::vector<ConnId> resumes = std::exchange(core_.resumes_, {});
+        for (const ConnId id : resumes)
+            core_.resume(id, now_);
+    }
+    --core_.depth_;
+}
+
+ConnId Broker::Core::open(Mono now) {
+    if (is_shut_)
+        return 0;
+    const ConnId id = conns_.take();
+    Conn& conn = *conns_.find(id);
+    conn.last_packet = now;
+    push_timer(now + limits_.connect_wait_max, id, TimerKind::connect_wait);
+    return id;
+}
+
+void Broker::Core::send(ConnId id, ByteView bytes) {
+    stats_.bytes_out += bytes.size();
+    host_.send(id, bytes);
+}
+
+void Broker::Core::data(ConnId id, ByteView bytes, Mono now) {
+    const Turn turn(*this, now);
+    Conn* conn = conns_.find(id);
+    if (conn == nullptr)
+        return;
+    stats_.bytes_in += bytes.size();
+    if (conn->stage == Stage::waiting || conn->is_blocked || conn->backlog || conn->is_busy) {
+        keep_for_later(id, bytes, now);
+        return;
+    }
+    work(id, bytes, now);
+}
+
+void Broker::Core::keep_for_later(ConnId id, ByteView bytes, Mono now) {
+    if (bytes.empty())
+        return;
+    Conn& conn = *conns_.find(id);
+    if (!conn.backlog)
+        conn.backlog = std::make_unique<Bytes>();
+    const std::size_t bytes_max =
+        conn.stage == Stage::up ? std::size_t{limits_.connect_backlog_bytes_max} + limits_.packet_bytes_max
+                                : limits_.connect_backlog_bytes_max;
+    if (conn.backlog->size() + bytes.size() > bytes_max) {
+        protocol_end(id, ReasonCode::quota_exceeded, now);
+        return;
+    }
+    conn.backlog->append(bytes);
+    if (!conn.is_paused) {
+        conn.is_paused = true;
+        host_.pause(id, true);
+    }
+}
+
+void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
+    Conn* conn = conns_.find(id);
+    // A callback may end the connection; what is being read must not go with it.
+    Framer framer = std::move(conn->framer);
+    conn->is_busy = true;
+    for (;;) {
+        framer.limit(conn->stage == Stage::up ? limits_.packet_bytes_max : limits_.preauth_packet_bytes_max);
+        const auto frame = framer.next(bytes);
+        if (!frame) {
+            protocol_end(id, frame.error().reason, now);
+            return;
+        }
+        if (!*frame)
+            break;
+        conn->last_packet = now;
+        handle(id, **frame, now);
+        conn = conns_.find(id);
+        if (conn == nullptr)
+            return;
+        if (conn->is_blocked || conn->stage == Stage::waiting)
+            break;
+    }
+    conn->framer = std::move(framer);
+    conn->is_busy = false;
+    if (conn->backlog) {
+        conn->backlog->insert(0, bytes); // data() was called from inside; what is left here came first
+        if (!conn->is_blocked)
+            resumes_.push_back(id);
+    } else {
+        keep_for_later(id, bytes, now);
+    }
+}
+
+void Broker::Core::resume(ConnId id, Mono now) {
+    Conn* conn = conns_.find(id);
+    if (conn == nullptr || conn->is_blocked || conn->is_busy || conn->stage == Stage::waiting)
+        return;
+    if (conn->backlog) {
+        const std::unique_ptr<Bytes> backlog = std::move(conn->backlog);
+        work(id, *backlog, now);
+        conn = conns_.find(id);
+        if (conn == nullptr || conn->backlog)
+            return;
+    }
+    if (conn->is_paused) {
+        conn->is_paused = false;
+        host_.pause(id, false);
+    }
+}
+
+void Broker::Core::closed(ConnId id, Mono now) {
+    if (depth_ > 0) {
+        gone_.push_back(id); // from inside one of our own calls to the host
+        return;
+    }
+    const Turn turn(*this, now);
+    end(id, Ended::network, std::nullopt, now, true);
+}
+
+void Broker::Core::congested(ConnId id, bool is_congested, Mono now) {
+    Conn* conn = conns_.find(id);
+    if (conn == nullptr || conn->is_congested == is_congested)
+        return;
+    conn->is_congested = is_congested;
+    if (is_congested || conn->stage != Stage::up)
+        return;
+    const Turn turn(*this, now);
+    pump(conn->session, now);
+}
+
+void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
+    Conn& conn = *conns_.find(id);
+    if (conn.stage == Stage::fresh) {
+        handle_fresh(id, frame, now);
+        return;
+    }
+    switch (frame.type) {
+    case PacketType::publish:
+        handle_publish(id, frame, now);
+        return;
+    case PacketType::puback:
+    case PacketType::pubrec:
+    case PacketType::pubcomp:
+        handle_outbound_ack(id, frame, now);
+        return;
+    case PacketType::pubrel:
+        handle_pubrel(id, frame, now);
+        return;
+    case PacketType::subscribe:
+        handle_subscribe(id, frame, now);
+        return;
+    case PacketType::unsubscribe:
+        handle_unsubscribe(id, frame, now);
+        return;
+    case PacketType::disconnect:
+        handle_disconnect(id, frame, now);
+        return;
+    case PacketType::pingreq:
+        if (!is_valid_ping(frame)) {
+            protocol_end(id, ReasonCode::malformed_packet, now);
+            return;
+        }
+        scratch_.clear();
+        encode_pingresp(scratch_);
+        send(id, scratch_);
+        release_idle(*sessions_.find(conn.session)); // who pings has nothing else to do
+        return;
+    default:
+        // A second CONNECT, AUTH without a method agreed on, or a packet only servers send.
+        protocol_end(id, ReasonCode::protocol_error, now);
+    }
+}
+
+void Broker::Core::handle_fresh(ConnId id, const Frame& frame, Mono now) {
+    if (frame.type != PacketType::connect) {
+        protocol_end(id, ReasonCode::protocol_error, now);
+        return;
+    }
+    const Decoded<Connect> connect = decode_connect(frame, codec_limits_);
+    if (!connect) {
+        refuse_bad_connect(id, frame, connect.error().reason);
+        end(id, Ended::protocol_error, std::nullopt, now);
+        return;
+    }
+    Conn& conn = *conns_.find(id);
+    conn.version = connect->version;
+    conn.stage = Stage::waiting;
+    if (const auto reason = objection(*connect, limits_)) {
+        refuse(id, *reason, {}, now);
+        return;
+    }
+    conn.pending = std::make_unique<PendingConnect>(pending_from(*connect));
+    host_.on_connect(id, *connect);
+}
+
+void Broker::Core::refuse_bad_connect(ConnId id, const Frame& frame, ReasonCode reason) {
+    // Only a peer whose dialect is known gets an answer: name and level are the first seven bytes.
+    const ByteView body = frame.body;
+    ProtocolVersion version = ProtocolVersion::v311;
+    if (body.size() >= 7 && body.substr(0, 6) == ByteView("\0\4MQTT", 6)) {
+        if (static_cast<std::uint8_t>(body[6]) >= 5)
+            version = ProtocolVersion::v5;
+    } else if (reason != ReasonCode::unsupported_protocol_version) {
+        return;
+    }
+    // 3.1.1 has return codes for refusals, none for malformed packets: those are just closed [MQTT-3.1.4-1].
+    if (version != ProtocolVersion::v5 && reason != ReasonCode::unsupported_protocol_version)
+        return;
+    Connack connack;
+    connack.reason = reason;
+    scratch_.clear();
+    encode_connack(scratch_, connack, version);
+    send(id, scratch_);
+}
+
+void Broker::Core::refuse(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now) {
+    const Turn turn(*this, now);
+    const Conn* conn = conns_.find(id);
+    if (conn == nullptr || conn->stage != Stage::waiting)
+        return;
+    Connack connack;
+    connack.reason = is_failure(reason) ? reason : ReasonCode::unspecified_error;
+    connack.reason_text = reason_text;
+    scratch_.clear();
+    encode_connack(scratch_, connack, conn->version);
+    send(id, scratch_);
+    end(id, Ended::protocol_error, std::nullopt, now);
+}
+
+bool Broker::Core::refuse_will(ConnId id, const Admission& admission, Mono now) {
+    Conn& conn = *conns_.find(id);
+    PendingConnect& pending = *conn.pending;
+    if (!pending.will)
+        return false;
+    if (!admission.will_allowed) {
+        pending.will.reset();
+        return false;
+    }
+    const bool is_qos_too_high = pending.will->qos > admission.qos_max;
+    const bool is_retain_refused = pending.will->retain && !admission.retain_available;
+    if (!is_qos_too_high && !is_retain_refused)
+        return false;
+    if (conn.version == ProtocolVersion::v5) {
+        refuse(
+            id, is_qos_too_high ? ReasonCode::qos_not_supported : ReasonCode::retain_not_supported, {}, now
+        );
+        return true;
+    }
+    auto will = std::make_shared<Message>(*pending.will); // 3.x cannot be told: what we can do of it is done
+    will->qos = std::min(will->qos, admission.qos_max);
+    will->retain = will->retain && admission.retain_available;
+    pending.will = std::move(will);
+    return false;
+}
+
+void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
+    const Turn turn(*this, now);
+    Conn* conn = conns_.find(id);
+    if (conn == nullptr || conn->stage != Stage::waiting || !conn->pending)
+        return;
+    BRIM_ASSERT(!admission.session_key.empty(), "an admitted session has a key");
+    if (refuse_will(id, admission, now))
+        return;
+    const std::unique_ptr<PendingConnect> pending = std::move(conn->pending);
+    bool is_present = false;
+    const SessionId session_id = attach(id, *pending, admission, is_present, now);
+    conn = conns_.find(id);
+    if (conn == nullptr)
+        return;
+    if (session_id == 0) {
+        refuse(id, ReasonCode::quota_exceeded, {}, now);
+        return;
+    }
+    Session& session = *sessions_.find(session_id);
+    conn->stage = Stage::up;
+    conn->session = session_id;
+    conn->receive_maximum = std::min(pending->receive_maximum, limits_.inflight_count_max);
+    conn->packet_bytes_max = pending->packet_bytes_max;
+    conn->alias_out_max = std::min(pending->topic_alias_max, limits_.topic_alias_max);
+    conn->last_packet = now;
+    ++stats_.connections;
+    send_connack(id, *pending, admission, session, is_present);
+    if (conn->keepalive_s != 0)
+        push_timer(now, id, TimerKind::keepalive);
+    host_.on_up(view(session));
+    if (conns_.find(id) == nullptr)
+        return;
+    pump(session_id, now);
+    resumes_.push_back(id);
+}
+
+void Broker::Core::send_connack(
+    ConnId id, const PendingConnect& pending, const Admission& admission, const Session& session, bool present
+) {
+    Conn& conn = *conns_.find(id);
+    Connack connack;
+    connack.session_present = present;
+    conn.keepalive_s = pending.keepalive_s;
+    if (conn.version == ProtocolVersion::v5) {
+        if (admission.keepalive_s != 0)
+            conn.keepalive_s = admission.keepalive_s;
+        if (conn.keepalive_s == 0 || conn.keepalive_s > limits_.keepalive_s_max) {
+            conn.keepalive_s = limits_.keepalive_s_max;
+        }
+        connack.has_server_keepalive = conn.keepalive_s != pending.keepalive_s;
+        connack.server_keepalive_s = conn.keepalive_s;
+        connack.has_session_expiry = session.expiry_s != pending.session_expiry_s;
+        connack.session_expiry_s = session.expiry_s;
+        connack.receive_maximum = limits_.inflight_count_max;
+        connack.qos_max = admission.qos_max;
+        connack.retain_available = admission.retain_available;
+        connack.wildcard_available = admission.wildcard_available;
+        connack.packet_bytes_max = limits_.packet_bytes_max;
+        connack.topic_alias_max = limits_.topic_alias_max;
+        if (pending.client_id.empty())
+            connack.assigned_client_id = admission.assigned_client_id;
+    }
+    scratch_.clear();
+    encode_connack(scratch_, connack, conn.version);
+    send(id, scratch_);
+}
+
+void Broker::Core::protocol_end(ConnId id, ReasonCode reason, Mono now) {
+    end(id, Ended::protocol_error, reason, now);
+}
+
+void Broker::Core::end(
+    ConnId id, Ended why, std::optional<ReasonCode> say, Mono now, bool is_transport_gone
+) {
+    Conn* conn = conns_.find(id);
+    if (conn == nullptr)
+        return;
+    const bool is_up = conn->stage == Stage::up;
+    const SessionId session_id = conn->session;
+    if (is_up && say && conn->version == ProtocolVersion::v5 && !is_transport_gone) {
+        Disconnect packet;
+        packet.reason = *say;
+        scratch_.clear();
+        encode_disconnect(scratch_, packet, conn->version);
+        send(id, scratch_);
+    }
+    conns_.release(id);
+    if (!is_transport_gone)
+        host_.close(id);
+    if (!is_up)
+        return;
+    --stats_.connections;
+    detach(session_id, why, now);
+}
+
+void Broker::Core::shutdown(Mono now) {
+    const Turn turn(*this, now);
+    is_shut_ = true;
+    for (std::uint32_t i = 0; i < conns_.extent(); ++i) {
+        if (conns_.at_index(i) != nullptr) {
+            end(conns_.name_at(i), Ended::shutdown, ReasonCode::server_shutting_down, now);
+        }
+    }
+}
+
+} // namespace brim::mqtt

@@ -1,0 +1,231 @@
+#pragma once
+// The broker's inside: one class, its members in files by theme (connection, inbound, outbound, subscribe,
+// route, retained, session life, timers). See README.md for the order of things.
+
+#include "mqtt/internal/retained.h"
+#include "mqtt/internal/session.h"
+#include "mqtt/internal/slab.h"
+#include "mqtt/subscription_tree.h"
+
+#include <optional>
+#include <queue>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace brim::mqtt {
+
+/// Encodings of one message that several receivers share.
+struct EncodeCache {
+    struct Variant {
+        bool is_v5 = false;
+        std::uint8_t qos = 0;
+        bool retain = false;
+        std::size_t id_offset = 0;
+        Bytes bytes;
+    };
+
+    std::vector<Variant> variants;
+};
+
+class Broker::Core {
+public:
+    Core(BrokerHost& host, const BrokerLimits& limits);
+
+    // connection.cpp
+    ConnId open(Mono now);
+    void data(ConnId id, ByteView bytes, Mono now);
+    void closed(ConnId id, Mono now);
+    void congested(ConnId id, bool is_congested, Mono now);
+    void accept(ConnId id, const Admission& admission, Mono now);
+    void refuse(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now);
+    void shutdown(Mono now);
+
+    void set_wall(WallTime wall, Mono now) { wall_base_ms_ = wall.ms - ms_of(now); }
+
+    // inbound.cpp
+    void complete(AckToken token, ReasonCode reason, Mono now);
+
+    // route.cpp
+    std::size_t publish(const MessagePtr& message, Mono now);
+    bool deliver(std::string_view key, const MessagePtr& message, Mono now);
+
+    // session_life.cpp
+    void kick(std::string_view key, ReasonCode reason, bool forget, Mono now);
+    bool online(std::string_view key);
+    int subscribed_qos(std::string_view key, std::string_view topic);
+
+    // timers.cpp
+    Mono tick(Mono now);
+
+    BrokerStats stats() const;
+
+private:
+    /// Open while a public call is under way; the outermost one works off what became possible meanwhile.
+    class Turn {
+    public:
+        Turn(Core& core, Mono now) : core_(core), now_(now) { ++core_.depth_; }
+
+        ~Turn();
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+    private:
+        Core& core_;
+        Mono now_;
+    };
+
+    enum class Offered : std::uint8_t { sent, queued, dropped };
+
+    // connection.cpp
+    void work(ConnId id, ByteView bytes, Mono now);
+    void keep_for_later(ConnId id, ByteView bytes, Mono now);
+    void resume(ConnId id, Mono now);
+    void handle(ConnId id, const Frame& frame, Mono now);
+    void handle_fresh(ConnId id, const Frame& frame, Mono now);
+    void refuse_bad_connect(ConnId id, const Frame& frame, ReasonCode reason);
+    void end(ConnId id, Ended why, std::optional<ReasonCode> say, Mono now, bool is_transport_gone = false);
+    void protocol_end(ConnId id, ReasonCode reason, Mono now);
+    void send_connack(
+        ConnId id,
+        const PendingConnect& pending,
+        const Admission& admission,
+        const Session& session,
+        bool present
+    );
+    void send(ConnId id, ByteView bytes);
+    bool refuse_will(ConnId id, const Admission& admission, Mono now);
+
+    // session_life.cpp
+    SessionId
+    attach(ConnId id, const PendingConnect& pending, const Admission& admission, bool& present, Mono now);
+    void detach(SessionId id, Ended why, Mono now);
+    void forget(SessionId id, Mono now);
+    void drop_contents(Session& session, SessionId id);
+    void publish_will(SessionId id, Mono now);
+    ConnView view(const Session& session) const;
+    Session* session_by_key(std::string_view key, SessionId& id);
+    void arm(SessionId id, Session& session, Mono now);
+    static Flow& flow_of(Session& session);
+    void release_idle(Session& session);
+
+    // inbound.cpp
+    void handle_publish(ConnId id, const Frame& frame, Mono now);
+    bool resolve_topic(ConnId id, const Publish& packet, std::string_view& topic, Mono now);
+    bool admit_inbound(ConnId id, Session& session, const Publish& packet, Mono now);
+    void repeat_pubrec(ConnId id, Session& session, const Publish& packet);
+    void settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now);
+    void flush_acks(SessionId id);
+    void send_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason);
+    void handle_pubrel(ConnId id, const Frame& frame, Mono now);
+    void handle_disconnect(ConnId id, const Frame& frame, Mono now);
+
+    // outbound.cpp
+    void handle_outbound_ack(ConnId id, const Frame& frame, Mono now);
+    Offered offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
+    Offered enqueue(Session& session, Delivery delivery);
+    bool window_open(const Conn& conn, Flow& flow) const;
+    bool send_window(ConnId conn_id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
+    bool send_publish(
+        ConnId conn_id,
+        Session& session,
+        const Delivery& delivery,
+        std::uint16_t packet_id,
+        bool dup,
+        Mono now,
+        EncodeCache* cache
+    );
+    ByteView encode_for(
+        Conn& conn, const Delivery& delivery, std::uint16_t packet_id, bool dup, Mono now, EncodeCache* cache
+    );
+    std::uint16_t outbound_alias(Conn& conn, std::string_view topic, bool& is_known);
+    void pump(SessionId id, Mono now);
+    bool resend(ConnId conn_id, Session& session, Flow& flow, Mono now);
+    void start_resume(Session& session);
+
+    // subscribe.cpp
+    void handle_subscribe(ConnId id, const Frame& frame, Mono now);
+    void handle_unsubscribe(ConnId id, const Frame& frame, Mono now);
+    ReasonCode subscribe_one(
+        SessionId id,
+        Session& session,
+        const SubscribeFilter& wanted,
+        Result<TopicFilter>& filter,
+        std::uint32_t subscription_id
+    );
+
+    // retained_replay.cpp
+    void retain(const MessagePtr& message, Mono now);
+    void add_replay(SessionId id, Session& session, Replay replay);
+    bool replay_some(SessionId id, Session& session, Mono now);
+    void run_replays(Mono now);
+
+    // route.cpp
+    std::size_t route(const MessagePtr& message, Mono now);
+    const SubscriptionTree::Matches& matches_for(const std::string& topic);
+    bool offer_matches(
+        std::span<const SubscriptionTree::Entry> entries,
+        const MessagePtr& message,
+        Mono now,
+        EncodeCache& cache
+    );
+    bool offer_group(SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache);
+
+    // timers.cpp
+    enum class TimerKind : std::uint8_t { connect_wait, keepalive, session };
+
+    struct Timer {
+        Mono due;
+        std::uint64_t id;
+        TimerKind kind;
+
+        bool operator>(const Timer& other) const { return due > other.due; }
+    };
+
+    void push_timer(Mono due, std::uint64_t id, TimerKind kind) { timers_.push({due, id, kind}); }
+
+    void run_timer(const Timer& timer, Mono now);
+    void run_session_timer(SessionId id, Mono due, Mono now);
+
+    WallTime wall(Mono now) const { return {wall_base_ms_ + ms_of(now)}; }
+
+    static std::int64_t ms_of(Mono time) {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+    }
+
+    void dropped(std::string_view key, std::string_view reason, std::uint64_t count) {
+        if (count != 0)
+            host_.on_dropped(key, reason, count);
+    }
+
+    struct CachedMatches {
+        std::uint64_t generation = 0;
+        std::string topic;
+        SubscriptionTree::Matches matches;
+    };
+
+    BrokerHost& host_;
+    BrokerLimits limits_;
+    CodecLimits codec_limits_;
+    Slab<Conn> conns_;
+    Slab<Session> sessions_;
+    std::unordered_map<std::string_view, SessionId> by_key_; ///< keys point into the sessions' identities
+    std::uint64_t ack_sequence_seed_ = 0;                    ///< where the next session's tokens start
+    SubscriptionTree tree_;
+    Retained retained_;
+    std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+    std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
+    std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
+    std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
+    std::vector<CachedMatches> cached_; ///< by a hash of the topic
+    SubscriptionTree::Matches scratch_matches_;
+    Bytes scratch_; ///< encodings that go out at once
+    std::uint64_t epoch_ = 0;
+    std::int64_t wall_base_ms_ = 0;
+    int depth_ = 0;
+    bool is_shut_ = false;
+    BrokerStats stats_;
+};
+
+} // namespace brim::mqtt

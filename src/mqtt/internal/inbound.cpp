@@ -1,0 +1,287 @@
+// PUBLISH from a client, its acknowledgements, PUBREL and DISCONNECT.
+
+#include "mqtt/internal/core.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+namespace {
+
+constexpr unsigned token_sequence_bits = 40;
+constexpr std::uint64_t token_sequence_mask = (std::uint64_t{1} << token_sequence_bits) - 1;
+
+AckToken token_of(SessionId session, std::uint64_t sequence) {
+    return (std::uint64_t{Slab<Session>::index_of(session)} + 1) << token_sequence_bits |
+           (sequence & token_sequence_mask);
+}
+
+/// Where a packet id is among those between PUBLISH and PUBREL; clients release in order, so it is near the
+/// front.
+std::size_t find_qos2(Ring<InboundQos2>& ids, std::uint16_t packet_id) {
+    std::size_t i = 0;
+    while (i < ids.size() && ids[i].packet_id != packet_id)
+        ++i;
+    return i;
+}
+
+} // namespace
+
+bool Broker::Core::resolve_topic(ConnId id, const Publish& packet, std::string_view& topic, Mono now) {
+    topic = packet.topic;
+    if (packet.topic_alias == 0)
+        return true;
+    Conn& conn = *conns_.find(id);
+    if (packet.topic_alias > limits_.topic_alias_max) {
+        protocol_end(id, ReasonCode::topic_alias_invalid, now);
+        return false;
+    }
+    if (!conn.aliases_in)
+        conn.aliases_in = std::make_unique<Aliases>();
+    std::vector<std::string>& names = conn.aliases_in->names;
+    if (names.size() < packet.topic_alias)
+        names.resize(packet.topic_alias);
+    std::string& name = names[packet.topic_alias - 1u];
+    if (!packet.topic.empty()) {
+        name = packet.topic;
+    } else if (name.empty()) {
+        protocol_end(id, ReasonCode::protocol_error, now); // MQTT 5 section 3.3.2.3.4: a mapping must exist
+        return false;
+    }
+    topic = name;
+    return true;
+}
+
+bool Broker::Core::admit_inbound(ConnId id, Session& session, const Publish& packet, Mono now) {
+    if (packet.qos > session.qos_max) {
+        protocol_end(id, ReasonCode::qos_not_supported, now);
+        return false;
+    }
+    if (packet.retain && !session.retain_available && session.version == ProtocolVersion::v5) {
+        protocol_end(id, ReasonCode::retain_not_supported, now);
+        return false;
+    }
+    if (packet.qos == 0)
+        return true;
+    Flow& flow = flow_of(session);
+    if (packet.qos == 2 && find_qos2(flow.qos2, packet.packet_id) < flow.qos2.size()) {
+        repeat_pubrec(id, session, packet);
+        return false;
+    }
+    // What the client has no final answer for. A 3.x client is stopped before this by is_blocked, except for
+    // QoS 2 that it never releases.
+    if (flow.acks_qos1 + flow.qos2.size() >= limits_.inflight_count_max) {
+        protocol_end(id, ReasonCode::receive_maximum_exceeded, now);
+        return false;
+    }
+    return true;
+}
+
+void Broker::Core::repeat_pubrec(ConnId id, Session& session, const Publish& packet) {
+    Flow& flow = *session.flow;
+    const InboundQos2& known = flow.qos2[find_qos2(flow.qos2, packet.packet_id)];
+    for (std::size_t i = 0; i < flow.acks.size(); ++i) {
+        if (flow.acks[i].type == PacketType::pubrec && flow.acks[i].packet_id == packet.packet_id)
+            return;
+    }
+    if (known.pending == 0 && flow.acks.empty()) {
+        send_ack(id, PacketType::pubrec, packet.packet_id, ReasonCode::success);
+        return;
+    }
+    flow.acks.push_back({packet.packet_id, PacketType::pubrec, known.pending == 0, ReasonCode::success});
+    ++session.ack_sequence;
+}
+
+void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
+    Conn& conn = *conns_.find(id);
+    const Decoded<Publish> packet = decode_publish(frame, conn.version, Sender::client, codec_limits_);
+    if (!packet) {
+        protocol_end(id, packet.error().reason, now);
+        return;
+    }
+    const SessionId session_id = conn.session;
+    Session& session = *sessions_.find(session_id);
+    std::string_view topic;
+    if (!resolve_topic(id, *packet, topic, now) || !admit_inbound(id, session, *packet, now))
+        return;
+    ++stats_.received[packet->qos];
+
+    auto message = std::make_shared<Message>(message_from(*packet, topic));
+    message->origin = session.identity.key();
+    message->accepted = now;
+    message->time = wall(now);
+    if (!session.retain_available)
+        message->retain = false;
+
+    AckToken token = 0;
+    if (packet->qos != 0) {
+        // The place is taken before the host is asked: it may complete() from inside the call.
+        token = token_of(session_id, session.ack_sequence++);
+        Flow& flow = *session.flow;
+        const bool is_qos2 = packet->qos == 2;
+        flow.acks.push_back(
+            {packet->packet_id, is_qos2 ? PacketType::pubrec : PacketType::puback, false, ReasonCode::success}
+        );
+        if (is_qos2) {
+            flow.qos2.push_back({packet->packet_id, token});
+        } else {
+            ++flow.acks_qos1;
+        }
+    }
+    const Verdict verdict = host_.on_publish(view(session), message, token);
+    const bool is_routed = verdict == Verdict::route;
+    const std::size_t reached = is_routed ? route(message, now) : 1;
+    settle(id, token, verdict, reached, now);
+}
+
+void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now) {
+    if (verdict == Verdict::close) {
+        end(id, Ended::kicked, ReasonCode::not_authorized, now);
+        return;
+    }
+    if (token == 0)
+        return;
+    const Conn* conn = conns_.find(id);
+    if (conn != nullptr && conn->stage == Stage::up && verdict != Verdict::pending) {
+        const bool is_v5 = conn->version == ProtocolVersion::v5;
+        ReasonCode reason = ReasonCode::success;
+        if (verdict == Verdict::denied && is_v5)
+            reason = ReasonCode::not_authorized;
+        if (verdict == Verdict::route && reached == 0 && is_v5)
+            reason = ReasonCode::no_matching_subscribers;
+        complete(token, reason, now);
+    } else if (conn == nullptr && verdict != Verdict::pending) {
+        // Decided, but the connection went meanwhile: a QoS 2 id that the session keeps is no longer
+        // undecided.
+        complete(token, verdict == Verdict::denied ? ReasonCode::not_authorized : ReasonCode::success, now);
+    }
+    Conn* after = conns_.find(id);
+    if (after == nullptr || after->stage != Stage::up)
+        return;
+    const Session& session = *sessions_.find(after->session);
+    after->is_blocked = after->version != ProtocolVersion::v5 && session.flow &&
+                        session.flow->acks.size() >= limits_.inflight_count_max;
+    if (after->is_blocked && !after->is_paused) {
+        after->is_paused = true;
+        host_.pause(id, true);
+    }
+}
+
+void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
+    const Turn turn(*this, now);
+    const std::uint64_t index = token >> token_sequence_bits;
+    if (index == 0)
+        return;
+    Session* session = sessions_.at_index(static_cast<std::uint32_t>(index - 1));
+    if (session == nullptr || !session->flow)
+        return;
+    const SessionId id = sessions_.name_at(static_cast<std::uint32_t>(index - 1));
+    Flow& flow = *session->flow;
+    const std::uint64_t first = session->ack_sequence - flow.acks.size();
+    const std::uint64_t place = (token - first) & token_sequence_mask;
+    if (place < flow.acks.size()) {
+        if (flow.acks[place].is_ready)
+            return;
+        flow.acks[place].is_ready = true;
+        flow.acks[place].reason = reason;
+    }
+    for (std::size_t i = 0; i < flow.qos2.size(); ++i) {
+        if (flow.qos2[i].pending != token)
+            continue;
+        const std::uint16_t packet_id = flow.qos2[i].packet_id;
+        flow.qos2[i].pending = 0;
+        if (is_failure(reason))
+            flow.qos2.erase(i);
+        if (place < flow.acks.size())
+            break;
+        // Taken on an earlier connection: the client has asked again since, or will.
+        for (std::size_t k = 0; k < flow.acks.size(); ++k) {
+            InboundAck& ack = flow.acks[k];
+            if (ack.type != PacketType::pubrec || ack.packet_id != packet_id)
+                continue;
+            ack.is_ready = true;
+            ack.reason = reason;
+        }
+        break;
+    }
+    if (is_failure(reason) && session->version != ProtocolVersion::v5 && session->conn != 0) {
+        end(session->conn, Ended::kicked, reason, now); // 3.x has no way to say no
+        return;
+    }
+    flush_acks(id);
+}
+
+void Broker::Core::flush_acks(SessionId id) {
+    Session& session = *sessions_.find(id);
+    Flow& flow = *session.flow;
+    while (!flow.acks.empty() && flow.acks.front().is_ready) {
+        const InboundAck ack = flow.acks.front();
+        flow.acks.pop_front();
+        if (ack.type == PacketType::puback)
+            --flow.acks_qos1;
+        if (session.conn != 0)
+            send_ack(session.conn, ack.type, ack.packet_id, ack.reason);
+    }
+    Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
+    if (conn == nullptr)
+        return;
+    if ((conn->is_blocked || conn->is_paused) && flow.acks.size() <= limits_.inflight_count_max / 2u) {
+        conn->is_blocked = false;
+        resumes_.push_back(session.conn);
+    }
+}
+
+void Broker::Core::send_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason) {
+    Ack ack;
+    ack.packet_id = packet_id;
+    ack.reason = reason;
+    scratch_.clear();
+    encode_ack(scratch_, type, ack, conns_.find(id)->version);
+    send(id, scratch_);
+}
+
+void Broker::Core::handle_pubrel(ConnId id, const Frame& frame, Mono now) {
+    const Conn& conn = *conns_.find(id);
+    const Decoded<Ack> packet = decode_ack(frame, conn.version, codec_limits_);
+    if (!packet) {
+        protocol_end(id, packet.error().reason, now);
+        return;
+    }
+    Session& session = *sessions_.find(conn.session);
+    ReasonCode reason = ReasonCode::packet_identifier_not_found;
+    if (session.flow) {
+        Ring<InboundQos2>& ids = session.flow->qos2;
+        const std::size_t place = find_qos2(ids, packet->packet_id);
+        if (place < ids.size() && ids[place].pending != 0) {
+            protocol_end(id, ReasonCode::protocol_error, now); // PUBREL before PUBREC was sent
+            return;
+        }
+        if (place < ids.size()) {
+            ids.erase(place);
+            reason = ReasonCode::success;
+        }
+    }
+    send_ack(id, PacketType::pubcomp, packet->packet_id, reason);
+}
+
+void Broker::Core::handle_disconnect(ConnId id, const Frame& frame, Mono now) {
+    const Conn& conn = *conns_.find(id);
+    const Decoded<Disconnect> packet = decode_disconnect(frame, conn.version, Sender::client, codec_limits_);
+    if (!packet) {
+        protocol_end(id, packet.error().reason, now);
+        return;
+    }
+    Session& session = *sessions_.find(conn.session);
+    if (packet->has_session_expiry) {
+        if (session.expiry_s == 0 && packet->session_expiry_s != 0) {
+            protocol_end(id, ReasonCode::protocol_error, now); // MQTT 5 section 3.14.2.2.2
+            return;
+        }
+        session.expiry_s = std::min(packet->session_expiry_s, limits_.session_expiry_s_max);
+    }
+    if (packet->reason == ReasonCode::normal_disconnection)
+        session.will.reset();
+    end(id, Ended::disconnect, std::nullopt, now);
+}
+
+} // namespace brim::mqtt

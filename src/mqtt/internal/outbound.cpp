@@ -1,0 +1,290 @@
+// Messages to a client: the window of packet ids, the queue behind it, acknowledgements and resumption.
+
+#include "mqtt/internal/core.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+namespace {
+
+std::uint64_t weight(const Delivery& delivery) {
+    return delivery.message->payload.size() + delivery.message->topic.size();
+}
+
+/// Places beyond those unacknowledged that the window may span when the client acknowledges out of order.
+constexpr std::uint32_t span_factor = 2;
+
+} // namespace
+
+bool Broker::Core::window_open(const Conn& conn, Flow& flow) const {
+    return flow.unacked < conn.receive_maximum && flow.resend_from == flow.outbound.size() &&
+           flow.outbound.size() < std::size_t{limits_.inflight_count_max} * span_factor;
+}
+
+Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery) {
+    Flow& flow = flow_of(session);
+    const std::uint64_t bytes = weight(delivery);
+    if (flow.queue.size() >= limits_.queue_count_max || flow.queue_bytes + bytes > limits_.queue_bytes_max) {
+        dropped(session.identity.key(), "queue_full", 1);
+        return Offered::dropped;
+    }
+    flow.queue_bytes += bytes;
+    ++stats_.queued;
+    flow.queue.push_back(std::move(delivery));
+    return Offered::queued;
+}
+
+Broker::Core::Offered
+Broker::Core::offer(SessionId, Session& session, Delivery delivery, Mono now, EncodeCache* cache) {
+    const Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
+    const bool is_up = conn != nullptr && conn->stage == Stage::up;
+    if (delivery.qos == 0) {
+        if (!is_up)
+            return Offered::dropped;
+        if (conn->is_congested) {
+            dropped(session.identity.key(), "qos0_slow", 1);
+            return Offered::dropped;
+        }
+    } else if (!is_up || conn->is_congested ||
+               (session.flow && (!session.flow->queue.empty() || !window_open(*conn, *session.flow)))) {
+        return enqueue(session, std::move(delivery));
+    }
+    if (!delivery.is_direct && !host_.authorise(view(session), Action::receive, delivery.message->topic)) {
+        dropped(session.identity.key(), "denied", 1);
+        return Offered::dropped;
+    }
+    if (delivery.qos == 0) {
+        return send_publish(session.conn, session, delivery, 0, false, now, cache) ? Offered::sent
+                                                                                   : Offered::dropped;
+    }
+    return send_window(session.conn, session, std::move(delivery), now, cache) ? Offered::sent
+                                                                               : Offered::dropped;
+}
+
+bool Broker::Core::send_window(
+    ConnId conn_id, Session& session, Delivery delivery, Mono now, EncodeCache* cache
+) {
+    const std::uint16_t packet_id = packet_id_of(session.out_sequence);
+    if (!send_publish(conn_id, session, delivery, packet_id, false, now, cache))
+        return false;
+    Flow& flow = flow_of(session);
+    Outbound place;
+    place.state = delivery.qos == 1 ? Outbound::State::wait_puback : Outbound::State::wait_pubrec;
+    place.is_sent = true;
+    place.delivery = std::move(delivery);
+    flow.outbound.push_back(std::move(place));
+    ++session.out_sequence;
+    ++flow.unacked;
+    ++flow.resend_from;
+    return true;
+}
+
+bool Broker::Core::send_publish(
+    ConnId conn_id,
+    Session& session,
+    const Delivery& delivery,
+    std::uint16_t packet_id,
+    bool dup,
+    Mono now,
+    EncodeCache* cache
+) {
+    Conn& conn = *conns_.find(conn_id);
+    const ByteView bytes = encode_for(conn, delivery, packet_id, dup, now, cache);
+    if (bytes.empty()) {
+        dropped(session.identity.key(), "too_large", 1);
+        return false;
+    }
+    ++stats_.sent[delivery.qos];
+    send(conn_id, bytes);
+    return true;
+}
+
+std::uint16_t Broker::Core::outbound_alias(Conn& conn, std::string_view topic, bool& is_known) {
+    if (!conn.aliases_out) {
+        conn.aliases_out = std::make_unique<std::map<std::string, std::uint16_t, std::less<>>>();
+    }
+    const auto place = conn.aliases_out->find(topic);
+    is_known = place != conn.aliases_out->end();
+    if (is_known)
+        return place->second;
+    if (conn.aliases_out->size() >= conn.alias_out_max)
+        return 0;
+    return static_cast<std::uint16_t>(conn.aliases_out->size() + 1);
+}
+
+/// The bytes to send, in the cache or in scratch_; empty when the client takes no packet of that size.
+ByteView Broker::Core::encode_for(
+    Conn& conn, const Delivery& delivery, std::uint16_t packet_id, bool dup, Mono now, EncodeCache* cache
+) {
+    const bool is_v5 = conn.version == ProtocolVersion::v5;
+    const auto fits = [&](const Bytes& bytes) {
+        return conn.packet_bytes_max == 0 || bytes.size() <= conn.packet_bytes_max;
+    };
+    const bool is_shareable = cache != nullptr && !delivery.ids && !dup && conn.alias_out_max == 0;
+    if (is_shareable) {
+        for (EncodeCache::Variant& variant : cache->variants) {
+            if (variant.is_v5 != is_v5 || variant.qos != delivery.qos || variant.retain != delivery.retain)
+                continue;
+            if (!fits(variant.bytes))
+                return {};
+            if (delivery.qos != 0)
+                patch_packet_id(variant.bytes, variant.id_offset, packet_id);
+            return variant.bytes;
+        }
+    }
+    Publish packet = publish_view(*delivery.message);
+    packet.qos = delivery.qos;
+    packet.retain = delivery.retain;
+    packet.dup = dup;
+    packet.packet_id = packet_id;
+    if (packet.expiry_s >= 0)
+        packet.expiry_s = remaining_expiry_s(*delivery.message, now);
+    if (delivery.ids)
+        packet.subscription_ids = *delivery.ids;
+    if (is_shareable) {
+        EncodeCache::Variant variant{is_v5, delivery.qos, delivery.retain, 0, {}};
+        variant.id_offset = encode_publish(variant.bytes, packet, conn.version);
+        cache->variants.push_back(std::move(variant));
+        const Bytes& bytes = cache->variants.back().bytes;
+        return fits(bytes) ? ByteView(bytes) : ByteView{};
+    }
+    bool is_alias_known = false;
+    if (conn.alias_out_max != 0) {
+        packet.topic_alias = outbound_alias(conn, delivery.message->topic, is_alias_known);
+        if (is_alias_known)
+            packet.topic = {};
+    }
+    scratch_.clear();
+    encode_publish(scratch_, packet, conn.version);
+    if (!fits(scratch_))
+        return {};
+    if (packet.topic_alias != 0 && !is_alias_known) {
+        conn.aliases_out->emplace(delivery.message->topic, packet.topic_alias);
+    }
+    return scratch_;
+}
+
+void Broker::Core::start_resume(Session& session) {
+    if (!session.flow)
+        return;
+    Flow& flow = *session.flow;
+    for (std::size_t i = 0; i < flow.outbound.size(); ++i)
+        flow.outbound[i].is_sent = false;
+    flow.unacked = 0;
+    flow.resend_from = 0;
+}
+
+bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now) {
+    const Conn& conn = *conns_.find(conn_id);
+    const std::uint64_t first = session.out_sequence - flow.outbound.size();
+    while (flow.resend_from < flow.outbound.size()) {
+        if (conn.is_congested || flow.unacked >= conn.receive_maximum)
+            return false;
+        const std::uint16_t packet_id = packet_id_of(first + flow.resend_from);
+        Outbound& place = flow.outbound[flow.resend_from++];
+        if (place.state == Outbound::State::done)
+            continue;
+        if (place.state == Outbound::State::wait_pubcomp) {
+            send_ack(conn_id, PacketType::pubrel, packet_id, ReasonCode::success);
+        } else {
+            const bool is_allowed =
+                place.delivery.is_direct ||
+                host_.authorise(view(session), Action::receive, place.delivery.message->topic);
+            if (!is_allowed)
+                dropped(session.identity.key(), "denied", 1);
+            if (!is_allowed ||
+                !send_publish(conn_id, session, place.delivery, packet_id, true, now, nullptr)) {
+                place = Outbound{};
+                continue;
+            }
+        }
+        place.is_sent = true;
+        ++flow.unacked;
+    }
+    while (!flow.outbound.empty() && flow.outbound.front().state == Outbound::State::done) {
+        flow.outbound.pop_front();
+        --flow.resend_from;
+    }
+    return true;
+}
+
+void Broker::Core::pump(SessionId id, Mono now) {
+    Session* session = sessions_.find(id);
+    if (session == nullptr || session->conn == 0)
+        return;
+    if (!session->flow)
+        return;
+    const ConnId conn_id = session->conn;
+    const Conn& conn = *conns_.find(conn_id);
+    Flow& flow = *session->flow;
+    if (!resend(conn_id, *session, flow, now))
+        return;
+    while (!flow.queue.empty() && !conn.is_congested && window_open(conn, flow)) {
+        Delivery delivery = std::move(flow.queue.front());
+        flow.queue.pop_front();
+        flow.queue_bytes -= weight(delivery);
+        --stats_.queued;
+        if (is_expired(*delivery.message, now)) {
+            dropped(session->identity.key(), "expired", 1);
+            continue;
+        }
+        if (!delivery.is_direct &&
+            !host_.authorise(view(*session), Action::receive, delivery.message->topic)) {
+            dropped(session->identity.key(), "denied", 1);
+            continue;
+        }
+        send_window(conn_id, *session, std::move(delivery), now, nullptr);
+    }
+    if (!flow.replays.empty() && !session->is_replaying) {
+        session->is_replaying = true;
+        replaying_.push_back(id);
+    }
+}
+
+void Broker::Core::handle_outbound_ack(ConnId id, const Frame& frame, Mono now) {
+    const Conn& conn = *conns_.find(id);
+    const Decoded<Ack> packet = decode_ack(frame, conn.version, codec_limits_);
+    if (!packet) {
+        protocol_end(id, packet.error().reason, now);
+        return;
+    }
+    Session& session = *sessions_.find(conn.session);
+    const SessionId session_id = conn.session;
+    const std::size_t count = session.flow ? session.flow->outbound.size() : 0;
+    const std::uint64_t first = session.out_sequence - count;
+    const std::uint64_t offset = (packet->packet_id + 65'535u - packet_id_of(first)) % 65'535;
+    Outbound* place = offset < count ? &session.flow->outbound[offset] : nullptr;
+    if (place == nullptr || place->state == Outbound::State::done) {
+        // Nothing of ours: it must not open the window. PUBREC gets its answer so that the client can let go.
+        if (frame.type == PacketType::pubrec && !is_failure(packet->reason)) {
+            send_ack(id, PacketType::pubrel, packet->packet_id, ReasonCode::packet_identifier_not_found);
+        }
+        return;
+    }
+    using State = Outbound::State;
+    const bool is_puback = frame.type == PacketType::puback && place->state == State::wait_puback;
+    const bool is_pubrec = frame.type == PacketType::pubrec &&
+                           (place->state == State::wait_pubrec || place->state == State::wait_pubcomp);
+    const bool is_pubcomp = frame.type == PacketType::pubcomp && place->state == State::wait_pubcomp;
+    if (!is_puback && !is_pubrec && !is_pubcomp) {
+        protocol_end(id, ReasonCode::protocol_error, now);
+        return;
+    }
+    if (is_pubrec && !is_failure(packet->reason)) {
+        place->state = State::wait_pubcomp;
+        place->delivery = Delivery{};
+        send_ack(id, PacketType::pubrel, packet->packet_id, ReasonCode::success);
+        return;
+    }
+    Flow& flow = *session.flow;
+    flow.unacked -= place->is_sent ? 1 : 0;
+    *place = Outbound{};
+    while (!flow.outbound.empty() && flow.outbound.front().state == State::done) {
+        flow.outbound.pop_front();
+        flow.resend_from -= flow.resend_from > 0 ? 1 : 0;
+    }
+    pump(session_id, now);
+}
+
+} // namespace brim::mqtt

@@ -1,0 +1,91 @@
+#include "mqtt/internal/retained.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+namespace {
+
+/// What stands before the first wildcard: every matching topic begins with it, but for "a" and "a/#".
+std::string_view literal_prefix(std::string_view filter) {
+    const std::size_t wildcard = filter.find_first_of("+#");
+    if (wildcard == std::string_view::npos)
+        return filter;
+    std::string_view prefix = filter.substr(0, wildcard);
+    if (filter[wildcard] == '#' && !prefix.empty())
+        prefix.remove_suffix(1);
+    return prefix;
+}
+
+} // namespace
+
+bool is_expired(const Message& message, Mono now) noexcept {
+    if (message.expiry_s < 0 || message.accepted == Mono{})
+        return false;
+    return now - message.accepted > std::chrono::seconds{message.expiry_s};
+}
+
+std::int64_t remaining_expiry_s(const Message& message, Mono now) noexcept {
+    if (message.expiry_s < 0 || message.accepted == Mono{})
+        return message.expiry_s;
+    const auto passed = std::chrono::duration_cast<std::chrono::seconds>(now - message.accepted).count();
+    return std::max<std::int64_t>(0, message.expiry_s - std::max<std::int64_t>(0, passed));
+}
+
+std::uint64_t Retained::weight(const Message& message) {
+    return message.topic.size() + message.payload.size();
+}
+
+Retained::Topics::iterator Retained::erase(Topics::iterator place) {
+    bytes_ -= weight(*place->second);
+    expiring_ -= place->second->expiry_s >= 0 ? 1 : 0;
+    return topics_.erase(place);
+}
+
+bool Retained::put(const MessagePtr& message) {
+    if (const auto place = topics_.find(message->topic); place != topics_.end())
+        erase(place);
+    if (message->payload.empty())
+        return true;
+    if (topics_.size() >= count_max_ || bytes_ + weight(*message) > bytes_max_)
+        return false;
+    bytes_ += weight(*message);
+    expiring_ += message->expiry_s >= 0 ? 1 : 0;
+    topics_.emplace(message->topic, message);
+    return true;
+}
+
+MessagePtr Retained::next(const TopicFilter& filter, std::string& after, std::size_t& budget, Mono now) {
+    const std::string_view prefix = literal_prefix(filter.filter());
+    auto place = after.empty() ? topics_.lower_bound(prefix) : topics_.upper_bound(after);
+    while (place != topics_.end() && budget > 0) {
+        if (!std::string_view(place->first).starts_with(prefix))
+            return nullptr;
+        --budget;
+        after = place->first;
+        if (is_expired(*place->second, now)) {
+            place = erase(place);
+            continue;
+        }
+        if (filter.matches(place->first))
+            return place->second;
+        ++place;
+    }
+    return nullptr;
+}
+
+void Retained::sweep(std::size_t budget, Mono now) {
+    if (expiring_ == 0)
+        return;
+    auto place = topics_.upper_bound(swept_);
+    for (; budget > 0; --budget) {
+        if (place == topics_.end()) {
+            swept_.clear();
+            return;
+        }
+        swept_ = place->first;
+        place = is_expired(*place->second, now) ? erase(place) : std::next(place);
+    }
+}
+
+} // namespace brim::mqtt

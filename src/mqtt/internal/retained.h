@@ -1,0 +1,53 @@
+#pragma once
+// The retained messages: ordered by topic, so that a filter is answered from the stretch its literal
+// beginning names and a long answer can be continued where it stopped.
+
+#include "base/message.h"
+#include "mqtt/topic_filter.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace brim::mqtt {
+
+/// Seconds a message may still live at `now`: -1 for ever. Negative otherwise never: see is_expired().
+std::int64_t remaining_expiry_s(const Message& message, Mono now) noexcept;
+bool is_expired(const Message& message, Mono now) noexcept;
+
+class Retained {
+public:
+    Retained(std::uint64_t count_max, std::uint64_t bytes_max)
+        : count_max_(count_max), bytes_max_(bytes_max) {}
+
+    /// Keeps, replaces or (empty payload) removes the message of a topic. False when a limit forbids to keep
+    /// it; then what was there is gone too, for a stale value is worse than none.
+    bool put(const MessagePtr& message);
+
+    /// The next message at or behind `after` (exclusive; empty = from the start) that matches. Looks at
+    /// `budget` topics at most and lowers it. Null with budget left: there is no more. `after` becomes the
+    /// last topic looked at.
+    MessagePtr next(const TopicFilter& filter, std::string& after, std::size_t& budget, Mono now);
+    /// Removes what expired among the next `budget` topics in turn.
+    void sweep(std::size_t budget, Mono now);
+
+    std::size_t size() const { return topics_.size(); }
+
+    std::uint64_t bytes() const { return bytes_; }
+
+private:
+    using Topics = std::map<std::string, MessagePtr, std::less<>>;
+
+    Topics::iterator erase(Topics::iterator place);
+    static std::uint64_t weight(const Message& message);
+
+    Topics topics_;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t count_max_;
+    std::uint64_t bytes_max_;
+    std::size_t expiring_ = 0; ///< messages with an expiry
+    std::string swept_;
+};
+
+} // namespace brim::mqtt

@@ -1,0 +1,167 @@
+// From one message to the sessions it is for.
+
+#include "mqtt/internal/core.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+namespace {
+
+/// A longer list costs as much to copy as to find.
+constexpr std::size_t cached_matches_max = 4'096;
+
+bool is_sound(const Message& message, const BrokerLimits& limits) {
+    return message.qos <= 2 && is_mqtt_text(message.topic) &&
+           is_topic_name(message.topic, limits.topic_bytes_max, limits.topic_levels_max) &&
+           is_mqtt_text(message.content_type) && is_mqtt_text(message.response_topic) &&
+           message.response_topic.size() <= 65'535 && message.content_type.size() <= 65'535 &&
+           message.correlation.size() <= 65'535 &&
+           std::all_of(
+               message.user_properties.begin(),
+               message.user_properties.end(),
+               [](const auto& property) {
+                   return property.first.size() <= 65'535 && property.second.size() <= 65'535 &&
+                          is_mqtt_text(property.first) && is_mqtt_text(property.second);
+               }
+           );
+}
+
+} // namespace
+
+std::size_t Broker::Core::publish(const MessagePtr& message, Mono now) {
+    const Turn turn(*this, now);
+    if (!is_sound(*message, limits_)) {
+        dropped(
+            message->origin, "invalid", 1
+        ); // one rule for all sources: what MQTT forbids makes receivers hang up
+        return 0;
+    }
+    return route(message, now);
+}
+
+bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono now) {
+    const Turn turn(*this, now);
+    SessionId id = 0;
+    Session* session = session_by_key(key, id);
+    if (session == nullptr)
+        return false;
+    if (!is_sound(*message, limits_)) {
+        dropped(key, "invalid", 1);
+        return false;
+    }
+    if (session->conn == 0 && session->expires <= now)
+        return false;
+    Delivery delivery;
+    delivery.message = message;
+    delivery.qos = std::min(message->qos, session->qos_max);
+    delivery.is_direct = true;
+    return offer(id, *session, std::move(delivery), now, nullptr) != Offered::dropped;
+}
+
+const SubscriptionTree::Matches& Broker::Core::matches_for(const std::string& topic) {
+    CachedMatches& slot = cached_[std::hash<std::string_view>{}(topic) & (cached_.size() - 1)];
+    if (slot.generation == tree_.generation() && slot.topic == topic)
+        return slot.matches;
+    tree_.match(topic, scratch_matches_);
+    if (scratch_matches_.plain.size() > 1) {
+        std::stable_sort(
+            scratch_matches_.plain.begin(),
+            scratch_matches_.plain.end(),
+            [](const SubscriptionTree::Entry& a, const SubscriptionTree::Entry& b) {
+                return a.subscriber < b.subscriber;
+            }
+        );
+    }
+    if (scratch_matches_.plain.size() + scratch_matches_.groups.size() > cached_matches_max)
+        return scratch_matches_;
+    slot.generation = tree_.generation();
+    slot.topic = topic;
+    std::swap(slot.matches, scratch_matches_);
+    return slot.matches;
+}
+
+std::size_t Broker::Core::route(const MessagePtr& message, Mono now) {
+    if (message->retain)
+        retain(message, now);
+    const SubscriptionTree::Matches& matches = matches_for(message->topic);
+    EncodeCache cache;
+    std::size_t reached = 0;
+    const std::vector<SubscriptionTree::Entry>& plain = matches.plain;
+    for (std::size_t first = 0; first < plain.size();) {
+        std::size_t last = first + 1;
+        while (last < plain.size() && plain[last].subscriber == plain[first].subscriber)
+            ++last;
+        const std::span<const SubscriptionTree::Entry> entries(plain.data() + first, last - first);
+        reached += offer_matches(entries, message, now, cache) ? 1 : 0;
+        first = last;
+    }
+    for (SubscriptionTree::Group* group : matches.groups) {
+        reached += offer_group(*group, message, now, cache) ? 1 : 0;
+    }
+    return reached;
+}
+
+/// `entries` are the matching subscriptions of one session: it gets the message once, at the highest QoS
+/// among them and with all their identifiers (MQTT 5 section 3.3.4).
+bool Broker::Core::offer_matches(
+    std::span<const SubscriptionTree::Entry> entries, const MessagePtr& message, Mono now, EncodeCache& cache
+) {
+    Session* session = sessions_.at_index(entries.front().subscriber);
+    BRIM_ASSERT(session != nullptr, "a subscription's session is there");
+    Delivery delivery;
+    bool is_wanted = false;
+    for (const SubscriptionTree::Entry& entry : entries) {
+        if (entry.options.no_local && session->identity.key() == message->origin)
+            continue;
+        is_wanted = true;
+        delivery.qos = std::max(delivery.qos, entry.options.qos);
+        delivery.retain = delivery.retain || (entry.options.retain_as_published && message->retain);
+        if (entry.options.id == 0)
+            continue;
+        if (!delivery.ids)
+            delivery.ids = std::make_unique<std::vector<std::uint32_t>>();
+        delivery.ids->push_back(entry.options.id);
+    }
+    if (!is_wanted)
+        return false;
+    delivery.qos = std::min(delivery.qos, message->qos);
+    delivery.message = message;
+    const SessionId id = sessions_.name_at(entries.front().subscriber);
+    return offer(id, *session, std::move(delivery), now, &cache) != Offered::dropped;
+}
+
+/// Round robin among members that are online; when none is, QoS > 0 waits with the next one whose session
+/// stays.
+bool Broker::Core::offer_group(
+    SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache
+) {
+    const std::size_t count = group.members.size();
+    for (const bool wants_online : {true, false}) {
+        if (!wants_online && message->qos == 0)
+            break;
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t turn = (group.next + i) % count;
+            const SubscriptionTree::Entry& entry = group.members[turn];
+            Session* session = sessions_.at_index(entry.subscriber);
+            BRIM_ASSERT(session != nullptr, "a subscription's session is there");
+            if ((session->conn != 0) != wants_online)
+                continue;
+            Delivery delivery;
+            delivery.message = message;
+            delivery.qos = std::min(entry.options.qos, message->qos);
+            delivery.retain = entry.options.retain_as_published && message->retain;
+            if (entry.options.id != 0) {
+                delivery.ids = std::make_unique<std::vector<std::uint32_t>>(1, entry.options.id);
+            }
+            const SessionId id = sessions_.name_at(entry.subscriber);
+            if (offer(id, *session, std::move(delivery), now, &cache) == Offered::dropped)
+                continue;
+            group.next = (turn + 1) % count;
+            return true;
+        }
+    }
+    return false;
+}
+
+} // namespace brim::mqtt

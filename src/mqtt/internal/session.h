@@ -1,0 +1,190 @@
+#pragma once
+// The broker's records: one Conn for a transport connection, one Session for what outlives it. Both are small
+// while nothing moves; Flow and the other parts behind pointers exist only while they hold something.
+
+#include "mqtt/broker.h"
+#include "mqtt/codec.h"
+#include "mqtt/internal/ring.h"
+#include "mqtt/topic_filter.h"
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace brim::mqtt {
+
+using SessionId = std::uint64_t; ///< a Slab name; 0 is none
+
+/// What a CONNECT said, kept until the host answers and, of it, what the session needs.
+struct PendingConnect {
+    std::string client_id;
+    bool clean_start = true;
+    std::uint16_t keepalive_s = 0;
+    std::uint32_t session_expiry_s = 0;
+    std::uint16_t receive_maximum = 65'535;
+    std::uint32_t packet_bytes_max = 0;
+    std::uint16_t topic_alias_max = 0;
+    MessagePtr will;
+    std::uint32_t will_delay_s = 0;
+};
+
+/// Topic aliases of one direction of one connection; alias n is names[n - 1].
+struct Aliases {
+    std::vector<std::string> names;
+};
+
+enum class Stage : std::uint8_t {
+    fresh,   ///< nothing but a CONNECT may come
+    waiting, ///< the host has not answered CONNECT yet
+    up
+};
+
+struct Conn {
+    Framer framer{0};
+    Stage stage = Stage::fresh;
+    ProtocolVersion version = ProtocolVersion::v311;
+    bool is_congested = false;
+    bool is_paused = false;  ///< the host was told to stop reading
+    bool is_blocked = false; ///< no packet is handled until acknowledgements left (3.x only)
+    bool is_busy = false;    ///< its bytes are being worked on further up the stack
+    std::uint16_t keepalive_s = 0;
+    std::uint16_t receive_maximum = 0;  ///< QoS > 0 we may have in flight to it
+    std::uint32_t packet_bytes_max = 0; ///< of what we send to it; 0 = no limit
+    std::uint16_t alias_out_max = 0;
+    SessionId session = 0;
+    Mono last_packet{};
+    std::unique_ptr<PendingConnect> pending;
+    std::unique_ptr<Bytes> backlog; ///< bytes that came while waiting or blocked
+    std::unique_ptr<Aliases> aliases_in;
+    std::unique_ptr<std::map<std::string, std::uint16_t, std::less<>>> aliases_out;
+};
+
+using SubscriptionIds = std::unique_ptr<std::vector<std::uint32_t>>;
+
+/// A message on its way to one session.
+struct Delivery {
+    MessagePtr message;
+    SubscriptionIds ids; ///< null for none
+    std::uint8_t qos = 0;
+    bool retain = false;
+    bool is_direct = false; ///< handed over by the host for this session: not authorised again
+};
+
+/// One place in the outbound window. Places follow each other by packet id.
+struct Outbound {
+    enum class State : std::uint8_t { wait_puback, wait_pubrec, wait_pubcomp, done };
+    Delivery delivery; ///< the message is given up once PUBREC came
+    State state = State::done;
+    bool is_sent = false; ///< on the present connection
+};
+
+/// An acknowledgement that waits for the host, or for one that does.
+struct InboundAck {
+    std::uint16_t packet_id = 0;
+    PacketType type = PacketType::puback; ///< or pubrec
+    bool is_ready = false;
+    ReasonCode reason = ReasonCode::success;
+};
+
+/// A QoS 2 packet id between PUBLISH and PUBREL.
+struct InboundQos2 {
+    std::uint16_t packet_id = 0;
+    AckToken pending = 0; ///< 0: the host has decided
+};
+
+/// Retained messages still to be sent for one new subscription.
+struct Replay {
+    TopicFilter filter;
+    std::uint32_t subscription_id = 0;
+    std::uint8_t qos = 0;
+    std::string after; ///< the last topic looked at; empty = begin
+};
+
+/// Everything that moves or waits in a session.
+struct Flow {
+    Ring<Delivery> queue;
+    std::uint64_t queue_bytes = 0;
+    Ring<Outbound> outbound;
+    std::uint32_t unacked = 0; ///< sent on this connection and not done
+    std::uint32_t resend_from =
+        0; ///< places before it were sent on this connection, those from it on were not
+    Ring<InboundAck> acks;
+    std::uint32_t acks_qos1 = 0;
+    Ring<InboundQos2> qos2;
+    std::vector<Replay> replays;
+
+    bool idle() const {
+        return queue.empty() && outbound.empty() && acks.empty() && qos2.empty() && replays.empty();
+    }
+};
+
+struct Subscription {
+    TopicFilter filter;
+    std::uint8_t qos = 0; ///< as asked
+};
+
+struct Will {
+    MessagePtr message;
+    std::uint32_t delay_s = 0;
+    bool is_due_set = false; ///< the connection is gone and `due` counts
+    Mono due{};
+};
+
+/// Session key, client id and principal in one allocation.
+class Identity {
+public:
+    void set(std::string_view key, std::string_view client_id, std::string_view principal) {
+        auto text = std::make_unique<char[]>(key.size() + client_id.size() + principal.size());
+        std::memcpy(text.get(), key.data(), key.size());
+        std::memcpy(text.get() + key.size(), client_id.data(), client_id.size());
+        std::memcpy(text.get() + key.size() + client_id.size(), principal.data(), principal.size());
+        text_ = std::move(text);
+        key_ = static_cast<std::uint32_t>(key.size());
+        client_ = static_cast<std::uint32_t>(client_id.size());
+        principal_ = static_cast<std::uint32_t>(principal.size());
+    }
+
+    std::string_view key() const { return {text_.get(), key_}; }
+
+    std::string_view client_id() const { return {text_.get() + key_, client_}; }
+
+    std::string_view principal() const { return {text_.get() + key_ + client_, principal_}; }
+
+private:
+    std::unique_ptr<char[]> text_;
+    std::uint32_t key_ = 0;
+    std::uint32_t client_ = 0;
+    std::uint32_t principal_ = 0;
+};
+
+struct Session {
+    Identity identity;
+    std::uint64_t user = 0;
+    std::uint64_t epoch = 0;
+    ConnId conn = 0;                ///< 0 while offline
+    ConnId last_conn = 0;           ///< the one that was up last
+    std::uint64_t out_sequence = 0; ///< of the next outbound packet id
+    std::uint64_t ack_sequence = 0; ///< of the next place in Flow::acks
+    std::uint32_t expiry_s = 0;
+    ProtocolVersion version = ProtocolVersion::v311;
+    std::uint8_t qos_max = 2;
+    bool retain_available = true;
+    bool wildcard_available = true;
+    bool is_replaying = false;               ///< listed in Core::replaying_
+    std::vector<Subscription> subscriptions; ///< in the order of their text
+    std::unique_ptr<Flow> flow;
+    std::unique_ptr<Will> will;
+    Mono expires{};   ///< counts while offline
+    Mono timer_due{}; ///< of its one entry in the timer heap; Mono::max() = none
+};
+
+constexpr std::uint32_t expiry_never = 0xFFFFFFFF;
+
+/// The packet id of an outbound sequence number: 1..65535 in turn.
+constexpr std::uint16_t packet_id_of(std::uint64_t sequence) {
+    return static_cast<std::uint16_t>(sequence % 65'535 + 1);
+}
+
+} // namespace brim::mqtt

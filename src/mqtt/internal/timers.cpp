@@ -1,0 +1,94 @@
+// What happens without a packet: connect deadline, keep-alive, session expiry, delayed wills, retained
+// replay.
+
+#include "mqtt/internal/core.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+namespace {
+
+/// No entry of the heap is further away: a client that comes and goes leaves entries behind, and they must
+/// not pile up for the days its session may live.
+constexpr Duration look_again_max = std::chrono::seconds{60};
+constexpr Duration replay_step = std::chrono::milliseconds{10};
+constexpr Duration tick_max = std::chrono::seconds{1};
+constexpr std::size_t sweep_per_tick = 64;
+
+} // namespace
+
+void Broker::Core::arm(SessionId id, Session& session, Mono now) {
+    // Only the earlier of what the session waits for; the rest is looked at when that is over.
+    Mono due = session.expires;
+    if (session.will && session.will->is_due_set)
+        due = std::min(due, session.will->due);
+    due = std::min(due, now + look_again_max);
+    if (due >= session.timer_due)
+        return;
+    session.timer_due = due;
+    push_timer(due, id, TimerKind::session);
+}
+
+void Broker::Core::run_session_timer(SessionId id, Mono due, Mono now) {
+    Session* session = sessions_.find(id);
+    if (session == nullptr || session->timer_due != due)
+        return; // an entry that an earlier one took the place of
+    session->timer_due = Mono::max();
+    if (session->conn != 0)
+        return;
+    if (session->will && session->will->is_due_set && session->will->due <= now) {
+        publish_will(id, now);
+        session = sessions_.find(id);
+        if (session == nullptr || session->conn != 0)
+            return;
+    }
+    if (session->expires <= now) {
+        forget(id, now);
+    } else {
+        arm(id, *session, now);
+    }
+}
+
+void Broker::Core::run_timer(const Timer& timer, Mono now) {
+    if (timer.kind == TimerKind::session) {
+        run_session_timer(timer.id, timer.due, now);
+        return;
+    }
+    const Conn* conn = conns_.find(timer.id);
+    if (conn == nullptr)
+        return;
+    if (timer.kind == TimerKind::connect_wait) {
+        if (conn->stage == Stage::fresh)
+            end(timer.id, Ended::network, std::nullopt, now);
+        return;
+    }
+    const Mono due = conn->last_packet + std::chrono::milliseconds{conn->keepalive_s * std::int64_t{1'500}};
+    if (due <= now && !conn->is_paused) {
+        end(timer.id, Ended::keepalive, ReasonCode::keep_alive_timeout, now);
+        return;
+    }
+    // While we do not read from it, its silence is ours.
+    push_timer(
+        due <= now ? now + tick_max : std::min(due, now + look_again_max), timer.id, TimerKind::keepalive
+    );
+}
+
+Mono Broker::Core::tick(Mono now) {
+    const Turn turn(*this, now);
+    while (!timers_.empty() && timers_.top().due <= now) {
+        const Timer timer = timers_.top();
+        timers_.pop();
+        run_timer(timer, now);
+    }
+    run_replays(now);
+    retained_.sweep(sweep_per_tick, now);
+    Mono next = now + tick_max;
+    if (!timers_.empty())
+        next = std::min(next, timers_.top().due);
+    if (!replaying_.empty())
+        next = std::min(next, now + replay_step);
+    return next;
+}
+
+} // namespace brim::mqtt

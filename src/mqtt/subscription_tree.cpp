@@ -1,0 +1,293 @@
+#include "mqtt/subscription_tree.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+
+namespace brim::mqtt {
+
+struct SubscriptionTree::Terminal {
+    std::vector<Entry> plain; ///< in the order of subscriber numbers
+    std::vector<std::unique_ptr<Group>> groups;
+
+    bool empty() const { return plain.empty() && groups.empty(); }
+};
+
+struct SubscriptionTree::Node {
+    std::uint32_t parent = 0;
+    std::uint32_t level = 0; ///< interned level of the edge from the parent; 0 for a '+' edge and the root
+    std::uint32_t plus = 0;  ///< child for '+', 0 = none
+    std::uint32_t children = 0;
+    std::unique_ptr<Terminal> here; ///< filters that end in this node
+    std::unique_ptr<Terminal> hash; ///< filters that end in '#' below it
+};
+
+namespace {
+
+std::uint64_t edge(std::uint32_t node, std::uint32_t level) {
+    return std::uint64_t{node} << 32 | level;
+}
+
+std::string_view take_level(std::string_view& rest, bool& more) {
+    const std::size_t slash = rest.find('/');
+    const std::string_view level = rest.substr(0, slash);
+    more = slash != std::string_view::npos;
+    rest = more ? rest.substr(slash + 1) : std::string_view{};
+    return level;
+}
+
+template <class Entries> auto place_of(Entries& entries, std::uint32_t subscriber) {
+    return std::lower_bound(
+        entries.begin(),
+        entries.end(),
+        subscriber,
+        [](const auto& entry, std::uint32_t wanted) { return entry.subscriber < wanted; }
+    );
+}
+
+template <class Entry> bool put_entry(std::vector<Entry>& entries, const Entry& entry) {
+    const auto place = place_of(entries, entry.subscriber);
+    if (place != entries.end() && place->subscriber == entry.subscriber) {
+        place->options = entry.options;
+        return false;
+    }
+    entries.insert(place, entry);
+    return true;
+}
+
+template <class Entry> bool erase_entry(std::vector<Entry>& entries, std::uint32_t subscriber) {
+    const auto place = place_of(entries, subscriber);
+    if (place == entries.end() || place->subscriber != subscriber)
+        return false;
+    entries.erase(place);
+    return true;
+}
+
+} // namespace
+
+SubscriptionTree::SubscriptionTree() : nodes_(1) {}
+
+SubscriptionTree::~SubscriptionTree() = default;
+
+bool SubscriptionTree::add_to(Terminal& terminal, const TopicFilter& filter, const Entry& entry) {
+    if (!filter.shared())
+        return put_entry(terminal.plain, entry);
+    for (const auto& group : terminal.groups) {
+        if (group->name == filter.group())
+            return put_entry(group->members, entry);
+    }
+    terminal.groups.push_back(std::make_unique<Group>(Group{std::string(filter.group()), {entry}, 0}));
+    return true;
+}
+
+bool SubscriptionTree::remove_from(Terminal& terminal, const TopicFilter& filter, Subscriber subscriber) {
+    if (!filter.shared())
+        return erase_entry(terminal.plain, subscriber);
+    for (auto it = terminal.groups.begin(); it != terminal.groups.end(); ++it) {
+        Group& group = **it;
+        if (group.name != filter.group())
+            continue;
+        if (!erase_entry(group.members, subscriber))
+            return false;
+        if (group.members.empty())
+            terminal.groups.erase(it);
+        return true;
+    }
+    return false;
+}
+
+std::uint32_t SubscriptionTree::take_node(std::uint32_t parent) {
+    std::uint32_t index = 0;
+    if (free_nodes_.empty()) {
+        index = static_cast<std::uint32_t>(nodes_.size());
+        nodes_.emplace_back();
+    } else {
+        index = free_nodes_.back();
+        free_nodes_.pop_back();
+        nodes_[index] = Node{};
+    }
+    nodes_[index].parent = parent;
+    ++nodes_[parent].children;
+    ++nodes_used_;
+    return index;
+}
+
+std::uint32_t SubscriptionTree::child_for(std::uint32_t node, std::string_view level) {
+    if (level == "+") {
+        if (nodes_[node].plus == 0) {
+            const std::uint32_t child = take_node(node); // may move the nodes: the index is taken first
+            nodes_[node].plus = child;
+        }
+        return nodes_[node].plus;
+    }
+    auto place = levels_.find(level);
+    if (place == levels_.end()) {
+        std::uint32_t id = level_ids_;
+        if (free_levels_.empty()) {
+            ++level_ids_;
+        } else {
+            id = free_levels_.back();
+            free_levels_.pop_back();
+        }
+        place = levels_.emplace(std::string(level), Level{id, 0}).first;
+        if (level_names_.size() <= id)
+            level_names_.resize(id + 1);
+        level_names_[id] = &place->first;
+    }
+    const auto [child, is_new] = children_.try_emplace(edge(node, place->second.id), 0);
+    if (is_new) {
+        child->second = take_node(node);
+        nodes_[child->second].level = place->second.id;
+        ++place->second.uses;
+    }
+    return child->second;
+}
+
+std::uint32_t SubscriptionTree::find_child(std::uint32_t node, std::string_view level) const {
+    if (level == "+")
+        return nodes_[node].plus;
+    const auto place = levels_.find(level);
+    if (place == levels_.end())
+        return 0;
+    const auto child = children_.find(edge(node, place->second.id));
+    return child == children_.end() ? 0 : child->second;
+}
+
+SubscriptionTree::Terminal& SubscriptionTree::terminal_for(std::string_view filter) {
+    std::uint32_t node = 0;
+    for (bool more = true; more;) {
+        const std::string_view level = take_level(filter, more);
+        if (level == "#") {
+            if (!nodes_[node].hash)
+                nodes_[node].hash = std::make_unique<Terminal>();
+            return *nodes_[node].hash;
+        }
+        node = child_for(node, level);
+    }
+    if (!nodes_[node].here)
+        nodes_[node].here = std::make_unique<Terminal>();
+    return *nodes_[node].here;
+}
+
+bool SubscriptionTree::add(
+    const TopicFilter& filter, Subscriber subscriber, const SubscriptionOptions& options
+) {
+    ++generation_;
+    const Entry entry{subscriber, options};
+    bool is_new = false;
+    if (filter.wildcard()) {
+        is_new = add_to(terminal_for(filter.filter()), filter, entry);
+    } else {
+        std::unique_ptr<Terminal>& terminal = exact_[std::string(filter.filter())];
+        if (!terminal)
+            terminal = std::make_unique<Terminal>();
+        is_new = add_to(*terminal, filter, entry);
+    }
+    size_ += is_new ? 1 : 0;
+    return is_new;
+}
+
+bool SubscriptionTree::remove(const TopicFilter& filter, Subscriber subscriber) {
+    if (!filter.wildcard()) {
+        const auto place = exact_.find(filter.filter());
+        if (place == exact_.end() || !remove_from(*place->second, filter, subscriber))
+            return false;
+        if (place->second->empty())
+            exact_.erase(place);
+        ++generation_;
+        --size_;
+        return true;
+    }
+    std::uint32_t node = 0;
+    bool ends_in_hash = false;
+    std::string_view rest = filter.filter();
+    for (bool more = true; more;) {
+        const std::string_view level = take_level(rest, more);
+        ends_in_hash = level == "#";
+        if (ends_in_hash)
+            break;
+        node = find_child(node, level);
+        if (node == 0)
+            return false;
+    }
+    std::unique_ptr<Terminal>& terminal = ends_in_hash ? nodes_[node].hash : nodes_[node].here;
+    if (!terminal || !remove_from(*terminal, filter, subscriber))
+        return false;
+    if (terminal->empty())
+        terminal.reset();
+    prune(node);
+    ++generation_;
+    --size_;
+    return true;
+}
+
+void SubscriptionTree::prune(std::uint32_t node) {
+    while (node != 0 && nodes_[node].children == 0 && !nodes_[node].here && !nodes_[node].hash) {
+        const std::uint32_t parent = nodes_[node].parent;
+        const std::uint32_t level = nodes_[node].level;
+        if (level == 0) {
+            nodes_[parent].plus = 0;
+        } else {
+            children_.erase(edge(parent, level));
+            const auto place = levels_.find(*level_names_[level]);
+            BRIM_ASSERT(place != levels_.end(), "an edge's level is interned");
+            if (--place->second.uses == 0) {
+                free_levels_.push_back(level);
+                levels_.erase(place);
+            }
+        }
+        --nodes_[parent].children;
+        --nodes_used_;
+        free_nodes_.push_back(node);
+        node = parent;
+    }
+}
+
+void SubscriptionTree::collect(const std::unique_ptr<Terminal>& terminal, Matches& matches) {
+    if (!terminal)
+        return;
+    matches.plain.insert(matches.plain.end(), terminal->plain.begin(), terminal->plain.end());
+    for (const auto& group : terminal->groups)
+        matches.groups.push_back(group.get());
+}
+
+void SubscriptionTree::match(std::string_view topic, Matches& matches) {
+    matches.plain.clear();
+    matches.groups.clear();
+    if (const auto place = exact_.find(topic); place != exact_.end())
+        collect(place->second, matches);
+    if (nodes_used_ != 0 || nodes_[0].hash)
+        match_wildcards(topic, matches);
+}
+
+void SubscriptionTree::match_wildcards(std::string_view topic, Matches& matches) {
+    const bool is_reserved =
+        topic.starts_with('$'); // section 4.7.2: no wildcard stands for a first level like $SYS
+    frontier_.assign(1, 0);
+    std::string_view rest = topic;
+    bool is_first = true;
+    for (bool more = true; more && !frontier_.empty(); is_first = false) {
+        const std::string_view level = take_level(rest, more);
+        const auto interned = levels_.find(level);
+        const bool is_wild = !(is_first && is_reserved);
+        next_frontier_.clear();
+        for (const std::uint32_t node : frontier_) {
+            if (is_wild)
+                collect(nodes_[node].hash, matches);
+            if (is_wild && nodes_[node].plus != 0)
+                next_frontier_.push_back(nodes_[node].plus);
+            if (interned == levels_.end())
+                continue;
+            const auto child = children_.find(edge(node, interned->second.id));
+            if (child != children_.end())
+                next_frontier_.push_back(child->second);
+        }
+        frontier_.swap(next_frontier_);
+    }
+    for (const std::uint32_t node : frontier_) {
+        collect(nodes_[node].here, matches);
+        collect(nodes_[node].hash, matches); // "a/#" stands for "a" too
+    }
+}
+
+} // namespace brim::mqtt
