@@ -197,11 +197,7 @@ Result<void> DiskLog::set_cursor(std::string_view name, Seq position, ByteView e
     if (closing_)
         return fail(Errc::closed, object(), "it is being closed");
     BRIM_TRY(cursors_.set(name, position, extra));
-    if (!cursor_timer_.running())
-        cursor_timer_.start(cursor_sync, [this] {
-            flush_wanted_ = true;
-            start_group();
-        });
+    flush_later();
     return {};
 }
 
@@ -210,7 +206,12 @@ void DiskLog::trim(Seq seq) {
     const std::size_t before = segments_.size();
     while (segments_.size() > 1 && segments_.front().end_seq <= trimmed_to_ + 1)
         release_front();
-    if (segments_.size() == before || cursor_timer_.running())
+    if (segments_.size() != before)
+        flush_later();
+}
+
+void DiskLog::flush_later() {
+    if (closing_ || cursor_timer_.running())
         return;
     cursor_timer_.start(cursor_sync, [this] {
         flush_wanted_ = true;

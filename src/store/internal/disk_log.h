@@ -90,6 +90,8 @@ private:
 
     // Groups (disk_log_groups.cpp): one at a time is with the worker.
     void start_soon();
+    /// Starts a group within cursor_sync even when nothing is appended.
+    void flush_later();
     void start_group();
     void prepare(Group& group);
     void finish_group();

@@ -78,17 +78,25 @@ void DiskLog::finish_group() {
     counters_.syncs.add(outcome_.syncs);
     if (outcome_.sync_failed)
         ++stats_.sync_errors;
-    if (!outcome_.result) {
+    if (outcome_.result) {
+        failures_in_row_ = 0;
+        std::ranges::move(outcome_.leftover, std::back_inserter(unwanted_));
+        apply(in_flight_);
+        // The disk is free: what was collected meanwhile goes before anybody is told, so that it is never
+        // idle.
+        if (!pending_.empty() || flush_wanted_)
+            start_group();
+        else if (!outcome_.leftover.empty())
+            flush_later();
+        else if (!unwanted_.empty() || !quarantine_.empty())
+            start_group();
+    } else {
         if (retry_on_oldest(in_flight_))
             return;
         fail_pending(in_flight_, outcome_.result.error());
-    } else {
-        failures_in_row_ = 0;
-        apply(in_flight_);
+        // Not at once: a disk that stays broken must not be asked again and again.
+        flush_later();
     }
-    // The disk is free: what was collected meanwhile goes before anybody is told, so that it is never idle.
-    if (!pending_.empty() || flush_wanted_ || !unwanted_.empty() || !quarantine_.empty())
-        start_group();
     const auto alive = alive_;
     run_waiters();
     if (*alive && closing_ && !busy_)
@@ -172,8 +180,9 @@ void DiskLog::fail_pending(Group& group, const Error& error) {
         std::ranges::move(failed.freed, std::back_inserter(freed_));
         std::ranges::move(failed.unwanted, std::back_inserter(unwanted_));
         std::ranges::move(failed.quarantine, std::back_inserter(quarantine_));
+        // The next attempt writes over whatever became of this one, under another salt.
         if (failed.next.number != 0)
-            unwanted_.push_back(segment_file_name(failed.next.number));
+            next_number_ = failed.next.number;
         if (!failed.reuse.empty())
             unwanted_.push_back(failed.reuse);
     }

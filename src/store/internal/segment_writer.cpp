@@ -48,7 +48,8 @@ Result<void> SegmentWriter::open_next(Group& group, GroupOutcome& outcome) {
     const std::string path = folder_ + "/" + segment_file_name(group.next.number);
     if (!group.reuse.empty())
         BRIM_TRY(disk_.rename(folder_ + "/" + group.reuse, path));
-    auto file = disk_.open(path, group.reuse.empty() ? io::OpenMode::create_new : io::OpenMode::write);
+    // `create`, not `create_new`: a failed attempt may have left the file behind.
+    auto file = disk_.open(path, io::OpenMode::create);
     if (!file) {
         outcome.no_room_for_segment = file.error().code == Errc::full;
         return fail(std::move(file).error());
@@ -57,9 +58,8 @@ Result<void> SegmentWriter::open_next(Group& group, GroupOutcome& outcome) {
         outcome.no_room_for_segment = allocated.error().code == Errc::full;
         file->reset();
         // Half a preallocated file would keep the space it got from being used by anybody. Failing to remove
-        // it only leaves a blank file, which the next start recycles.
-        if (auto removed = disk_.remove(path); !removed)
-            outcome.leftover.push_back(segment_file_name(group.next.number));
+        // it is no harm: the next attempt uses it.
+        static_cast<void>(disk_.remove(path));
         return allocated;
     }
     const std::uint32_t seed = group.next.seed();
