@@ -35,6 +35,8 @@ std::string_view trimmed(std::string_view token) {
 /// The first pass proved UTF-8, closed quotes and no control characters; only escapes and bare words are left
 /// to check.
 bool valid_token(std::string_view token) {
+    if (token.empty())
+        return false;
     if (token.size() >= 2 && token.front() == '"' && std::memchr(token.data(), '\\', token.size()) == nullptr)
         return true;
     return Json::parse(token).has_value();
@@ -73,6 +75,15 @@ std::string_view text_of(od::value& value) {
                    : std::string_view{};
     }
     return token_of(value);
+}
+
+/// The value as a tree, or nothing when it is broken.
+std::optional<Json> tree_of(od::value& value) {
+    const std::string_view text = text_of(value);
+    if (text.empty())
+        return std::nullopt; // simdjson must not be handed a null pointer
+    auto json = Json::parse(text, composite_limits);
+    return json ? std::optional(*std::move(json)) : std::nullopt;
 }
 
 /// Steps over a member that means nothing to us; it still has to be JSON.
@@ -363,8 +374,7 @@ PostReader::State::read_wrapped(const Property& property, od::value& value, Samp
 /// (ModelReader).
 Outcome
 PostReader::State::read_composite(const Property& property, od::value& value, Sample& sample, bool& kept) {
-    const std::string_view raw = text_of(value);
-    const auto json = Json::parse(raw, composite_limits);
+    const auto json = tree_of(value);
     if (!json)
         return Outcome::broken;
     const Json* inner = json->find("value");
@@ -390,7 +400,7 @@ PostReader::State::read_composite(const Property& property, od::value& value, Sa
 
 /// The slow way for a scalar that is not what the model wants: tells a wrong type from broken JSON.
 Outcome PostReader::State::read_tree(const Property& property, od::value& value, Sample& sample, bool& kept) {
-    const auto json = Json::parse(text_of(value), composite_limits);
+    const auto json = tree_of(value);
     if (!json)
         return Outcome::broken;
     judge(property, *json, sample, kept);

@@ -139,6 +139,7 @@ TEST_CASE_FIXTURE(Fixture, "[post-5] what is not a report fails as a whole with 
              "{\"params\":{\"Label\":\"a\nb\"}}",
              R"({"params":{"\q":1}})",
              R"({"params":{"Place":{"x":1}}]})",
+             R"({"params":{"Count":{"lue":5,"ti"a":i":"}})",
              R"({"params":{"Place":{"x":1]}})",
          }) {
         CAPTURE(payload);
