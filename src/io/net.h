@@ -33,6 +33,9 @@ struct Peer {
     std::int64_t uid = -1;  ///< unix sockets: the peer's user id
     std::int64_t pid = -1;  ///< unix sockets: the peer's process id
     bool encrypted = false; ///< TLS
+    /// TLS: of the certificate the peer proved to own, once it was verified; else empty.
+    std::string certificate_name;   ///< its common name
+    std::string certificate_sha256; ///< lower-case hex of the whole certificate's hash
 };
 
 /// Receives what happens on a stream, on the stream's loop. A handler may destroy the stream from inside any

@@ -1,4 +1,5 @@
 #include "loop_fixture.h"
+#include "stream_recorder.h"
 
 #include <arpa/inet.h>
 #include <csignal>
@@ -10,34 +11,10 @@
 namespace brim::io {
 
 using testing::LoopFixture;
+using testing::pattern;
+using testing::Recorder;
 
 namespace {
-
-struct Recorder : StreamHandler {
-    Bytes received;
-    int drained = 0;
-    int closed = 0;
-    Error why;
-    std::function<void(ByteView)> then = [](ByteView) {};
-    std::function<void()> when_drained = [] {};
-    std::function<void()> when_closed = [] {};
-
-    void on_data(ByteView bytes) override {
-        received.append(bytes);
-        then(bytes);
-    }
-
-    void on_drained() override {
-        ++drained;
-        when_drained();
-    }
-
-    void on_closed(const Error& error) override {
-        ++closed;
-        why = error;
-        when_closed();
-    }
-};
 
 struct Pair : LoopFixture {
     std::unique_ptr<Listener> listener;
@@ -60,16 +37,6 @@ struct Pair : LoopFixture {
         client->start(at_client);
     }
 };
-
-Bytes pattern(std::size_t size) {
-    Bytes bytes(size, '\0');
-    std::uint32_t state = 1;
-    for (char& c : bytes) {
-        state = state * 1'664'525 + 1'013'904'223;
-        c = static_cast<char>(state >> 24);
-    }
-    return bytes;
-}
 
 std::string unix_path(const char* name) {
     return "/tmp/brim-io-" + std::to_string(::getpid()) + "-" + name;

@@ -1,0 +1,95 @@
+#pragma once
+// One TLS connection on top of a Stream.
+
+#include "io/tls.h"
+
+#include <memory>
+
+struct ssl_st;
+struct ssl_session_st;
+struct bio_st;
+struct bio_method_st;
+struct x509_store_ctx_st;
+
+namespace brim::io {
+
+struct SslFree {
+    void operator()(ssl_st* ssl) const noexcept;
+};
+
+class TlsStream final : public Stream, private StreamHandler {
+public:
+    using Handshaken = std::move_only_function<void(Result<void>)>;
+
+    /// `host` is empty on the server's side.
+    TlsStream(Loop& loop, std::unique_ptr<Stream> inner, TlsContext& context, std::string host);
+    ~TlsStream() override;
+
+    /// Shakes hands before start(), for who wants to know the outcome first; in place of start()'s own
+    /// handshake. `done` may destroy this stream. After a success nothing is read until start().
+    void handshake(Handshaken done);
+
+    void start(StreamHandler& handler) override;
+    bool write(ByteView bytes) override;
+    std::size_t queued() const override;
+    void pause_reading(bool paused) override;
+    void close() override;
+
+    const Peer& peer() const override { return peer_; }
+
+private:
+    enum class Phase : std::uint8_t { idle, handshaking, open, ended };
+
+    static bio_method_st* bio_method();
+    static int bio_read(bio_st* bio, char* out, int size);
+    static int bio_write(bio_st* bio, const char* bytes, int size);
+    static long bio_control(bio_st* bio, int command, long number, void* pointer);
+    static int verify(int ok, x509_store_ctx_st* chain);
+    static int keep_session(ssl_st* ssl, ssl_session_st* session);
+    friend class TlsContext;
+
+    void on_data(ByteView bytes) override;
+    void on_drained() override;
+    void on_closed(const Error& why) override;
+
+    void begin();
+    /// Works on input_ until it needs more. False when the stream ended or is gone.
+    bool process();
+    bool shake_hands();
+    bool read_records();
+    void process_later();
+    void plan_flush();
+    void flush();
+    void drained();
+    /// Ends the connection and makes the last call to whoever listens. The stream may be gone afterwards.
+    void end(Error why);
+    void opened();
+    std::string name() const;
+
+    Loop& loop_;
+    std::unique_ptr<Stream> inner_;
+    std::unique_ptr<ssl_st, SslFree> ssl_;
+    std::shared_ptr<TlsContext::Sessions> sessions_;
+    std::string host_;
+    Peer peer_;
+    StreamHandler* handler_ = nullptr;
+    Handshaken handshaken_;
+    Timer deadline_;
+    ByteView input_;                 ///< ciphertext at hand, valid while process() is on the stack
+    Bytes held_;                     ///< ciphertext that came in while nobody read
+    Bytes plain_;                    ///< waits for the end of the turn, or of the handshake
+    std::unique_ptr<Error> refusal_; ///< why the peer's certificate was refused
+    WallTime judged_at_{};           ///< the time certificates are judged at
+    Phase phase_ = Phase::idle;
+    bool started_inner_ = false;
+    bool paused_ = false;
+    bool processing_ = false;
+    bool flush_planned_ = false;
+    bool over_high_water_ = false;
+    bool inner_full_ = false;
+    bool* gone_ = nullptr;
+    /// Tells planned work that the stream is gone; shared with that work alone.
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+} // namespace brim::io
