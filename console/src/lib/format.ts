@@ -1,0 +1,90 @@
+// Numbers, bytes, times and values as people read them. Pure: the language comes in as an argument.
+
+import type { Json } from '../api/types';
+
+export function relativeTime(ms: number, now: number, locale: string): string {
+  const seconds = Math.round((ms - now) / 1000);
+  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  const size = Math.abs(seconds);
+  if (size < 2) return format.format(0, 'second');
+  if (size < 60) return format.format(seconds, 'second');
+  if (size < 3600) return format.format(Math.trunc(seconds / 60), 'minute');
+  if (size < 86_400) return format.format(Math.trunc(seconds / 3600), 'hour');
+  return format.format(Math.trunc(seconds / 86_400), 'day');
+}
+
+/** "2 d 3 h", "4 min 10 s": the two largest units. Unit names are international symbols in both languages. */
+export function duration(ms: number): string {
+  const total = Math.max(0, Math.floor(ms / 1000));
+  const parts: [number, string][] = [
+    [Math.floor(total / 86_400), 'd'],
+    [Math.floor(total / 3600) % 24, 'h'],
+    [Math.floor(total / 60) % 60, 'min'],
+    [total % 60, 's'],
+  ];
+  const first = parts.findIndex(([amount]) => amount > 0);
+  if (first < 0) return '0 s';
+  return parts.slice(first, first + 2).filter(([amount]) => amount > 0).map(([amount, unit]) => `${amount} ${unit}`).join(' ');
+}
+
+export function dateTime(ms: number, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
+}
+
+/** With milliseconds and zone, for tooltips: the exact answer. */
+export function exactTime(ms: number, locale: string): string {
+  return new Intl.DateTimeFormat(locale, {
+    year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit',
+    fractionalSecondDigits: 3, hour12: false, timeZoneName: 'short',
+  }).format(ms);
+}
+
+export function clockTime(ms: number, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hour12: false }).format(ms);
+}
+
+export function bytes(amount: number, locale: string): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = amount;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0 }).format(value)} ${units[unit]}`;
+}
+
+export function count(amount: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(amount);
+}
+
+/** A measured number without the noise of binary fractions: at most 6 significant digits, integers in full. */
+export function measured(value: number, locale: string): string {
+  if (!Number.isFinite(value)) return String(value);
+  const format = Number.isInteger(value)
+    ? new Intl.NumberFormat(locale, { maximumFractionDigits: 0, useGrouping: Math.abs(value) >= 10_000 })
+    : new Intl.NumberFormat(locale, { maximumSignificantDigits: 6, useGrouping: Math.abs(value) >= 10_000 });
+  return format.format(value);
+}
+
+/** A value on one line: choices by name, numbers by locale, the rest as JSON. `labels` are a bool's or an enum's. */
+export function valueText(value: Json | undefined, locale: string, labels?: Record<string, string>): string {
+  if (value === undefined || value === null) return '–';
+  if (labels) {
+    const key = typeof value === 'boolean' ? String(Number(value)) : String(value);
+    const label = labels[key];
+    if (label) return label;
+  }
+  if (typeof value === 'number') return measured(value, locale);
+  if (typeof value === 'string') return value;
+  return JSON.stringify(value);
+}
+
+/** Pretty JSON when the text is JSON, else the text itself. */
+export function prettyJson(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
