@@ -1,0 +1,259 @@
+#include "edge/settings.h"
+
+#include <algorithm>
+#include <set>
+
+namespace brim::edge {
+
+namespace {
+
+std::vector<ConfigKey> make_schema() {
+    using enum ConfigType;
+    const auto s = [](const char* value) { return ConfigValue(std::string(value)); };
+    const auto ms = [](std::int64_t value) { return ConfigValue(value); };
+    return {
+        {"edge.data_dir", text, s("/var/lib/brim-edge"), "Folder for everything that must survive a restart."
+        },
+        {"identity.product_key", text, s(""), "Product key of this gateway, as the hub knows it."},
+        {"identity.device_name", text, s(""), "Device name of this gateway, as the hub knows it."},
+        {"identity.device_secret", secret, s(""), "Where the device secret is kept: file:PATH or env:NAME."},
+        {"uplink.url", text, s(""), "The hub: mqtts://host:8883, or mqtt://127.0.0.1:1883 on this machine."},
+        {"uplink.insecure_plain", boolean, false, "Allow mqtt:// without TLS to another machine."},
+        {"uplink.ca_file", text, s(""), "PEM file of the authority that signed the hub's certificate."},
+        {"uplink.keepalive",
+         duration,
+         ms(60'000),
+         "Longest silence on the uplink before a ping.",
+         30'000,
+         1'200'000},
+        {"uplink.backoff_min", duration, ms(1'000), "First reconnect wait (full jitter).", 100, 60'000},
+        {"uplink.backoff_max",
+         duration,
+         ms(120'000),
+         "Longest reconnect wait (full jitter).",
+         1'000,
+         3'600'000},
+        {"uplink.inflight", integer, ms(128), "Reports sent and not acknowledged yet.", 1, 1'024},
+        {"uplink.replay_rate",
+         integer,
+         ms(0),
+         "Records per second out of a backlog; 0 = unlimited.",
+         0,
+         1'000'000},
+        {"uplink.replay_share",
+         integer,
+         ms(50),
+         "Percent of sends for the backlog while live data waits.",
+         1,
+         99},
+        {"buffer.bytes_max", size, ms(1'073'741'824), "Disk space of the uplink buffer.", 262'144, INT64_MAX},
+        {"buffer.segment_bytes", size, ms(8'388'608), "Size of one buffer file.", 65'536, 67'108'864},
+        {"buffer.when_full",
+         choice,
+         s("drop-oldest"),
+         "What a full buffer does.",
+         INT64_MIN,
+         INT64_MAX,
+         {"drop-oldest", "reject"}},
+        {"bus.socket", text, s("unix:/run/brim-edge/bus.sock"), "Where drivers connect (a unix socket)."},
+        {"http.listen",
+         text,
+         s("unix:/run/brim-edge/status.sock"),
+         "Status page: a unix socket or a loopback address."},
+        {"supervisor.crashes_max", integer, ms(10), "Crashes within the window that park a driver.", 1, 1'000
+        },
+        {"supervisor.crash_window", duration, ms(600'000), "The window for crashes_max.", 60'000, 86'400'000},
+        {"log.level",
+         choice,
+         s("info"),
+         "Least severity written.",
+         INT64_MIN,
+         INT64_MAX,
+         {"debug", "info", "warn", "error"}},
+        {"log.format", choice, s("text"), "Form of a line.", INT64_MIN, INT64_MAX, {"text", "json"}},
+        {"driver[].name", text, s(""), "Name of the driver: a-z, 0-9 and -, at most 32."},
+        {"driver[].program", text, s(""), "Path of its program."},
+        {"driver[].args", list, std::vector<std::string>{}, "Arguments of its program."},
+        {"driver[].config_file", text, s(""), "JSON file with its config and deviceList."},
+        {"driver[].models_dir",
+         text,
+         s(""),
+         "Folder with {productKey}.json models and {productKey}.ext.json extensions."},
+        {"driver[].memory_max", size, ms(268'435'456), "Memory limit of its process.", 4'194'304, INT64_MAX},
+        {"driver[].enabled", boolean, true, "Start it."},
+    };
+}
+
+std::unexpected<Error> bad(std::string key, std::string cause, std::string fix) {
+    return fail(Errc::invalid, std::move(key), std::move(cause), std::move(fix));
+}
+
+Result<DriverSettings> read_driver(const Config& config, std::size_t index) {
+    const auto key = [index](std::string_view name) { return Config::item("driver", index, name); };
+    DriverSettings driver;
+    driver.name = config.text(key("name"));
+    driver.program = config.text(key("program"));
+    driver.args = config.list(key("args"));
+    driver.config_file = config.text(key("config_file"));
+    driver.models_dir = config.text(key("models_dir"));
+    driver.memory_max = config.size(key("memory_max"));
+    driver.enabled = config.boolean(key("enabled"));
+    if (!valid_driver_name(driver.name)) {
+        return bad(
+            key("name"),
+            "\"" + driver.name + "\" is no driver name",
+            "use a-z, 0-9 and -, at most 32 characters"
+        );
+    }
+    if (driver.program.empty())
+        return bad(key("program"), "is missing", "give the path of the driver's program");
+    if (driver.config_file.empty())
+        return bad(key("config_file"), "is missing", "give the JSON file with its devices");
+    return driver;
+}
+
+Result<io::Endpoint> read_local(const Config& config, const char* key) {
+    auto at = io::Endpoint::parse(config.text(key));
+    if (!at)
+        return fail(at.error());
+    if (!at->is_local()) {
+        return bad(
+            key, at->text() + " can be reached from other machines", "use unix:PATH or tcp:127.0.0.1:PORT"
+        );
+    }
+    return *at;
+}
+
+Result<void> read_uplink(const Config& config, EdgeConfig& out) {
+    auto uplink = parse_uplink_url(config.text("uplink.url"), config.boolean("uplink.insecure_plain"));
+    if (!uplink)
+        return fail(uplink.error());
+    const auto as_ms = [&](const char* key) {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(key));
+    };
+    uplink->ca_file = config.text("uplink.ca_file");
+    uplink->keepalive = std::chrono::duration_cast<std::chrono::seconds>(config.duration("uplink.keepalive"));
+    uplink->backoff_min = as_ms("uplink.backoff_min");
+    uplink->backoff_max = as_ms("uplink.backoff_max");
+    uplink->inflight = static_cast<std::uint16_t>(config.integer("uplink.inflight"));
+    uplink->replay_rate = static_cast<double>(config.integer("uplink.replay_rate"));
+    uplink->replay_share = static_cast<unsigned>(config.integer("uplink.replay_share"));
+    if (uplink->backoff_max < uplink->backoff_min) {
+        return bad("uplink.backoff_max", "is shorter than uplink.backoff_min", "make it longer");
+    }
+    out.uplink = std::move(*uplink);
+    return {};
+}
+
+Result<void> read_buffer(const Config& config, EdgeConfig& out) {
+    out.buffer.bytes_max = config.size("buffer.bytes_max");
+    out.buffer.segment_bytes = static_cast<std::uint32_t>(config.size("buffer.segment_bytes"));
+    out.buffer.when_full =
+        config.text("buffer.when_full") == "reject" ? store::WhenFull::reject : store::WhenFull::drop_oldest;
+    if (out.buffer.bytes_max / 4 < out.buffer.segment_bytes) {
+        return bad(
+            "buffer.bytes_max", "holds fewer than 4 segments", "raise it or lower buffer.segment_bytes"
+        );
+    }
+    return {};
+}
+
+} // namespace
+
+const std::vector<ConfigKey>& edge_schema() {
+    static const std::vector<ConfigKey> schema = make_schema(); // constant data, no state
+    return schema;
+}
+
+bool valid_driver_name(std::string_view name) noexcept {
+    return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
+}
+
+Result<UplinkSettings> parse_uplink_url(std::string_view url, bool insecure_plain) {
+    UplinkSettings uplink;
+    std::string_view rest;
+    if (url.starts_with("mqtts://")) {
+        uplink.tls = true;
+        rest = url.substr(8);
+    } else if (url.starts_with("mqtt://")) {
+        rest = url.substr(7);
+    } else {
+        return bad("uplink.url", "\"" + std::string(url) + "\" is no hub address", "write mqtts://HOST:8883");
+    }
+    while (rest.ends_with('/'))
+        rest.remove_suffix(1);
+    const std::size_t bracket = rest.rfind(']');
+    const bool has_port =
+        rest.find(':', bracket == std::string_view::npos ? 0 : bracket) != std::string_view::npos;
+    auto to = io::Endpoint::parse(
+        "tcp:" + std::string(rest) +
+        (has_port     ? ""
+         : uplink.tls ? ":8883"
+                      : ":1883")
+    );
+    if (!to)
+        return bad("uplink.url", to.error().cause, "write mqtts://HOST:8883");
+    if (!uplink.tls && !to->is_local() && !insecure_plain) {
+        return bad(
+            "uplink.url",
+            "plain MQTT to another machine shows every report and the password's use to the network",
+            "use mqtts://, or set uplink.insecure_plain = true if you accept that"
+        );
+    }
+    uplink.to = std::move(*to);
+    return uplink;
+}
+
+Result<EdgeConfig> read_settings(const Config& config) {
+    EdgeConfig out;
+    out.data_dir = config.text("edge.data_dir");
+    if (out.data_dir.empty())
+        return bad("edge.data_dir", "is empty", "name a folder");
+    out.gateway = {config.text("identity.product_key"), config.text("identity.device_name")};
+    if (!thing::valid_product_key(out.gateway.product_key)) {
+        return bad(
+            "identity.product_key", "is missing or no product key", "copy it from the hub's device page"
+        );
+    }
+    if (!thing::valid_device_name(out.gateway.device_name)) {
+        return bad(
+            "identity.device_name", "is missing or no device name", "copy it from the hub's device page"
+        );
+    }
+    auto secret = config.secret("identity.device_secret");
+    if (!secret)
+        return fail(secret.error());
+    if (secret->empty())
+        return bad("identity.device_secret", "is missing", "write file:PATH of a file with mode 0600");
+    out.gateway_secret = std::move(*secret);
+    BRIM_TRY(read_uplink(config, out));
+    BRIM_TRY(read_buffer(config, out));
+    auto bus = read_local(config, "bus.socket");
+    if (!bus)
+        return fail(bus.error());
+    auto http = read_local(config, "http.listen");
+    if (!http)
+        return fail(http.error());
+    out.bus = std::move(*bus);
+    out.http = std::move(*http);
+    out.crashes_max = static_cast<unsigned>(config.integer("supervisor.crashes_max"));
+    out.crash_window =
+        std::chrono::duration_cast<std::chrono::minutes>(config.duration("supervisor.crash_window"));
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < config.count("driver"); ++i) {
+        auto driver = read_driver(config, i);
+        if (!driver)
+            return fail(driver.error());
+        if (!names.insert(driver->name).second) {
+            return bad(
+                Config::item("driver", i, "name"), "\"" + driver->name + "\" is there twice", "rename one"
+            );
+        }
+        out.drivers.push_back(std::move(*driver));
+    }
+    return out;
+}
+
+} // namespace brim::edge
