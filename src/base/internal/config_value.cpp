@@ -1,5 +1,6 @@
 #include "base/internal/config_value.h"
 
+#include "base/bytes.h"
 #include "base/json.h"
 
 #include <algorithm>
@@ -252,6 +253,9 @@ Converted config_value(const ConfigKey& key, const ConfigValue& given) {
 }
 
 Converted config_value_of_text(const ConfigKey& key, const std::string& given) {
+    // A TOML file is UTF-8 as a whole; the environment and --set may be anything.
+    if (!is_utf8(given))
+        return complain("this is not UTF-8", "check the encoding of the terminal or script");
     switch (key.type) {
     case ConfigType::integer:
         if (const auto value = whole_text<std::int64_t>(given))

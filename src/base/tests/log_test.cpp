@@ -48,7 +48,11 @@ public:
 /// A file in memory to log into.
 class Captured {
 public:
-    Captured() : fd_(memfd_create("log", MFD_CLOEXEC)) { REQUIRE(fd_ >= 0); }
+    Captured() : fd_(memfd_create("log", MFD_CLOEXEC)) {
+        REQUIRE(fd_ >= 0);
+        // As a log file is opened: without it threads share an offset that memory files do not lock.
+        REQUIRE(fcntl(fd_, F_SETFL, O_APPEND) == 0);
+    }
 
     ~Captured() { close(fd_); }
 

@@ -1,0 +1,94 @@
+// Any bytes as a configuration file: loading ends, says what is wrong with its place, or gives settings whose
+// text form loads again.
+#include "base/config.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace {
+
+const std::vector<brim::ConfigKey>& fuzz_schema() {
+    using Type = brim::ConfigType;
+    static const std::vector<brim::ConfigKey> schema{
+        {"a.text", Type::text, "x", "Text."},
+        {"a.int", Type::integer, std::int64_t{5}, "Integer.", -10, 1'000},
+        {"a.bool", Type::boolean, true, "Boolean."},
+        {"a.number", Type::number, 0.5, "Number."},
+        {"a.list", Type::list, std::vector<std::string>{}, "List."},
+        {"b.wait", Type::duration, "5s", "Duration."},
+        {"b.size", Type::size, "1KiB", "Size."},
+        {"b.secret", Type::secret, "", "Secret."},
+        {"b.choice", Type::choice, "one", "Choice.", INT64_MIN, INT64_MAX, {"one", "two"}},
+        {"t[].text", Type::text, "", "Text."},
+        {"t[].int", Type::integer, std::int64_t{1}, "Integer."},
+    };
+    return schema;
+}
+
+/// A file in memory: the loader reads files only, and the disk would be slow.
+class MemoryFile {
+public:
+    explicit MemoryFile(std::string_view text) : fd_(memfd_create("fuzz", MFD_CLOEXEC)) {
+        if (fd_ < 0 || write(fd_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+            std::abort();
+    }
+
+    ~MemoryFile() { close(fd_); }
+
+    MemoryFile(const MemoryFile&) = delete;
+    MemoryFile& operator=(const MemoryFile&) = delete;
+
+    std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+
+private:
+    int fd_;
+};
+
+brim::Result<brim::Config> load_file(std::string_view text, std::vector<std::string> sets) {
+    const MemoryFile file(text);
+    return brim::Config::load(
+        fuzz_schema(), {.file = file.path(), .environment = {}, .sets = std::move(sets)}
+    );
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    std::string_view text(reinterpret_cast<const char*>(data), size);
+    // A first line that starts with "!" goes through --set.
+    std::vector<std::string> sets;
+    if (text.starts_with('!')) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        sets.emplace_back(text.substr(1, end - 1));
+        text.remove_prefix(end);
+    }
+    const auto config = load_file(text, sets);
+    if (!config) {
+        if (config.error().cause.empty())
+            std::abort();
+        return 0;
+    }
+    const auto again = load_file(config->show_effective(), {});
+    if (!again)
+        std::abort();
+    for (const char* key : {"a.text", "b.choice"}) {
+        if (again->text(key) != config->text(key))
+            std::abort();
+    }
+    if (again->integer("a.int") != config->integer("a.int") ||
+        again->duration("b.wait") != config->duration("b.wait") ||
+        again->size("b.size") != config->size("b.size") || again->list("a.list") != config->list("a.list") ||
+        again->number("a.number") != config->number("a.number") || again->count("t") != config->count("t")) {
+        std::abort();
+    }
+    for (std::size_t i = 0; i < config->count("t"); ++i) {
+        const std::string key = brim::Config::item("t", i, "text");
+        if (again->text(key) != config->text(key))
+            std::abort();
+    }
+    return 0;
+}
