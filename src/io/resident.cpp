@@ -1,0 +1,112 @@
+#include "io/resident.h"
+
+#include "io/internal/address.h"
+#include "io/internal/descriptor.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace brim::io {
+
+namespace {
+
+std::uint64_t count_entries(const char* folder) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder), &::closedir);
+    std::uint64_t count = 0;
+    while (opened) {
+        const dirent* entry = ::readdir(opened.get());
+        if (entry == nullptr)
+            break;
+        if (entry->d_name[0] != '.')
+            ++count;
+    }
+    return count;
+}
+
+Duration since_zero(const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
+} // namespace
+
+ProcessCost process_cost() {
+    ProcessCost cost;
+    std::uint64_t total_pages = 0, resident_pages = 0;
+    if (std::ifstream("/proc/self/statm") >> total_pages >> resident_pages)
+        cost.resident_bytes = resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const std::uint64_t descriptors = count_entries("/proc/self/fd");
+    cost.open_descriptors = descriptors == 0 ? 0 : descriptors - 1; // one was the listing's own
+    cost.threads = count_entries("/proc/self/task");
+    rusage usage{};
+    if (::getrusage(RUSAGE_SELF, &usage) == 0)
+        cost.cpu = since_zero(usage.ru_utime) + since_zero(usage.ru_stime);
+    return cost;
+}
+
+void register_process_metrics(Metrics& metrics) {
+    metrics.gauge_from("brim_process_resident_bytes", "Memory of the process in RAM.", [] {
+        return static_cast<double>(process_cost().resident_bytes);
+    });
+    metrics.gauge_from("brim_process_open_descriptors", "Open file descriptors.", [] {
+        return static_cast<double>(process_cost().open_descriptors);
+    });
+    metrics.gauge_from("brim_process_cpu_seconds", "User and system time used since the start.", [] {
+        return std::chrono::duration<double>(process_cost().cpu).count();
+    });
+    metrics.gauge_from("brim_process_threads", "Threads.", [] {
+        return static_cast<double>(process_cost().threads);
+    });
+}
+
+Result<void> notify_supervisor(std::string_view state) {
+    const char* path = std::getenv("NOTIFY_SOCKET");
+    if (path == nullptr || path[0] == '\0')
+        return {};
+    auto address = unix_address(path);
+    if (!address)
+        return fail(std::move(address).error());
+    sockaddr_un raw{};
+    std::memcpy(&raw, &address->storage, sizeof raw);
+    socklen_t size = address->size;
+    if (path[0] == '@') { // an abstract name: no file, its length is the address's length
+        raw.sun_path[0] = '\0';
+        size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+    }
+    const Descriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!fd)
+        return fail(errno_error("service supervisor", errno));
+    // Not waiting: a supervisor that does not read must not stop us.
+    const ssize_t sent = ::sendto(
+        fd.value(),
+        state.data(),
+        state.size(),
+        MSG_NOSIGNAL | MSG_DONTWAIT,
+        reinterpret_cast<const sockaddr*>(&raw),
+        size
+    );
+    if (sent != static_cast<ssize_t>(state.size()))
+        return fail(errno_error(std::string("service supervisor at ") + path, errno));
+    return {};
+}
+
+Duration watchdog_interval() {
+    const char* microseconds = std::getenv("WATCHDOG_USEC");
+    if (microseconds == nullptr)
+        return Duration::zero();
+    const char* pid = std::getenv("WATCHDOG_PID");
+    if (pid != nullptr && std::strtoll(pid, nullptr, 10) != ::getpid())
+        return Duration::zero();
+    return std::chrono::microseconds(std::strtoll(microseconds, nullptr, 10) / 2);
+}
+
+} // namespace brim::io

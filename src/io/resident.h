@@ -1,0 +1,34 @@
+#pragma once
+// What this process costs, and what it tells its supervisor.
+
+#include "base/error.h"
+#include "base/metrics.h"
+#include "base/time.h"
+
+#include <cstdint>
+#include <string_view>
+
+namespace brim::io {
+
+/// From /proc/self; a figure that cannot be read is 0.
+struct ProcessCost {
+    std::uint64_t resident_bytes = 0;
+    std::uint64_t open_descriptors = 0;
+    Duration cpu{}; ///< user and system, of all threads
+    std::uint64_t threads = 0;
+};
+
+ProcessCost process_cost();
+
+/// Registers brim_process_resident_bytes, brim_process_open_descriptors, brim_process_cpu_seconds and
+/// brim_process_threads, read when scraped.
+void register_process_metrics(Metrics& metrics);
+
+/// Tells the service supervisor "READY=1", "STOPPING=1", "WATCHDOG=1" or "STATUS=..." (sd_notify(3)) by a
+/// datagram to $NOTIFY_SOCKET. Nothing happens, without error, when the variable is not set.
+Result<void> notify_supervisor(std::string_view state);
+/// How often WATCHDOG=1 is due: half of $WATCHDOG_USEC; zero when no watchdog is set or it is for another
+/// process.
+Duration watchdog_interval();
+
+} // namespace brim::io
