@@ -3,6 +3,7 @@
 function(brim_module name)
     cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS *.cpp internal/*.cpp sim/*.cpp api/*.cpp)
+    list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
     add_library(brim_${name} STATIC ${sources})
     add_library(brim::${name} ALIAS brim_${name})
     target_include_directories(brim_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)

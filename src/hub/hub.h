@@ -5,6 +5,7 @@
 #include "hub/api/api.h"
 #include "hub/hub_config.h"
 #include "io/http_server.h"
+#include "io/tls.h"
 
 #include <functional>
 #include <memory>

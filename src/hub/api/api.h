@@ -1,5 +1,6 @@
 #pragma once
-// The native HTTP API: what openapi.json describes, the console's files, and health and metrics. Loop thread only.
+// The native HTTP API: what openapi.json describes, the console's files, and health and metrics. Loop thread
+// only.
 
 #include "hub/access.h"
 #include "hub/feed.h"
@@ -28,15 +29,17 @@ struct ApiListener {
     std::string protocol, address, security;
 };
 
-class Api {
+class Api final : public io::HttpHandler {
 public:
-    /// Reads the OpenAPI document built into the program, checks that each of its operations has a handler and each
-    /// handler an operation, and loads accounts. Blocking; at start only.
+    /// Reads the OpenAPI document built into the program, checks that each of its operations has a handler
+    /// and each handler an operation, and loads accounts. Blocking; at start only.
     static Result<std::unique_ptr<Api>> open(ApiParts parts);
-    ~Api();
+    ~Api() override;
 
-    /// Any request of an HTTP listener.
-    void handle(io::HttpRequest request, io::HttpResponder responder);
+    // HttpHandler
+    void on_request(io::HttpRequest request, io::HttpResponder responder) override;
+    std::size_t body_bytes_max(const io::HttpRequest& head, const io::HttpLimits& limits) override;
+
     /// The one-time token of the setup link, new at each start; empty once an administrator exists.
     std::string setup_token() const;
     /// For GET /api/v1/system and the console's badges.

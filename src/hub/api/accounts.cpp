@@ -1,0 +1,473 @@
+#include "hub/api/accounts.h"
+
+#include "base/hash.h"
+#include "store/sqlite.h"
+
+#include <algorithm>
+#include <array>
+
+namespace brim::hub {
+
+namespace {
+
+constexpr std::int64_t day_ms = 86'400'000;
+constexpr std::size_t attempts_kept_max = 10'000;
+
+Error wrong_login() {
+    return {
+        Errc::unauthenticated,
+        "sign in",
+        "wrong user name or password",
+        "check both; an administrator can set a new password"
+    };
+}
+
+Result<void> save_account(store::Database& db, const Account& account) {
+    auto put =
+        db.prepare("INSERT INTO account(name, role, password, created_ms) VALUES(?1, ?2, ?3, ?4)"
+                   " ON CONFLICT(name) DO UPDATE SET role = excluded.role, password = excluded.password");
+    if (!put)
+        return fail(std::move(put).error());
+    put->bind(1, account.name).bind(2, role_name(account.role)).bind(3, account.password_hash);
+    return put->bind(4, account.created_ms).run();
+}
+
+Result<void> run_with_text(store::Database& db, std::string_view literal, std::string_view text) {
+    auto statement = db.prepare(literal);
+    if (!statement)
+        return fail(std::move(statement).error());
+    return statement->bind(1, text).run();
+}
+
+Result<void> run_with_blob(store::Database& db, std::string_view literal, std::string_view blob) {
+    auto statement = db.prepare(literal);
+    if (!statement)
+        return fail(std::move(statement).error());
+    return statement->bind_blob(1, blob).run();
+}
+
+} // namespace
+
+std::string_view role_name(Role role) noexcept {
+    static constexpr std::array<std::string_view, 4> names{"none", "viewer", "operator", "admin"};
+    return names[static_cast<std::size_t>(role)];
+}
+
+std::optional<Role> parse_role(std::string_view text) noexcept {
+    if (text == "public")
+        return Role::none;
+    for (const Role role : {Role::viewer, Role::operator_, Role::admin}) {
+        if (text == role_name(role))
+            return role;
+    }
+    return std::nullopt;
+}
+
+Accounts::Accounts(io::Env& env, MetaDb& db, AccountLimits limits)
+    : env_(env), db_(db), limits_(limits), worker_(env.make_worker("password")) {}
+
+Accounts::~Accounts() = default;
+
+Result<std::unique_ptr<Accounts>> Accounts::open(io::Env& env, MetaDb& db, AccountLimits limits) {
+    std::unique_ptr<Accounts> accounts(new Accounts(env, db, limits));
+    BRIM_TRY(accounts->load());
+    return accounts;
+}
+
+Result<void> Accounts::load() {
+    store::Database& db = db_.at_start();
+    auto select = db.prepare("SELECT name, role, password, created_ms FROM account");
+    if (!select)
+        return fail(std::move(select).error());
+    while (true) {
+        const auto more = select->step();
+        if (!more)
+            return fail(more.error());
+        if (!*more)
+            break;
+        Account account{
+            std::string(select->text(0)), Role::viewer, std::string(select->text(2)), select->integer(3)
+        };
+        // An unreadable role is the least one.
+        account.role = parse_role(select->text(1)).value_or(Role::viewer);
+        accounts_[account.name] = account;
+    }
+    auto tokens =
+        db.prepare("SELECT id, digest, name, role, account, created_ms, expires_ms, used_ms FROM token");
+    if (!tokens)
+        return fail(std::move(tokens).error());
+    while (true) {
+        const auto more = tokens->step();
+        if (!more)
+            return fail(more.error());
+        if (!*more)
+            break;
+        ApiToken token{
+            std::string(tokens->text(0)),
+            std::string(tokens->blob(1)),
+            std::string(tokens->text(2)),
+            parse_role(tokens->text(3)).value_or(Role::viewer),
+            std::string(tokens->text(4)),
+            tokens->integer(5),
+            tokens->integer(6),
+            tokens->integer(7)
+        };
+        token_of_[token.digest] = token.id;
+        tokens_[token.id] = std::move(token);
+    }
+    auto sessions = db.prepare("SELECT digest, account, expires_ms FROM session");
+    if (!sessions)
+        return fail(std::move(sessions).error());
+    while (true) {
+        const auto more = sessions->step();
+        if (!more)
+            return fail(more.error());
+        if (!*more)
+            break;
+        sessions_[std::string(sessions->blob(0))] = {std::string(sessions->text(1)), sessions->integer(2)};
+    }
+    if (accounts_.empty())
+        setup_token_ = env_.random().alnum(32);
+    auto nobody = password_hash(env_.random().alnum(16), env_.random().alnum(16));
+    if (!nobody)
+        return fail(std::move(nobody).error());
+    nobody_hash_ = std::move(*nobody);
+    return {};
+}
+
+void Accounts::hash(std::string password, std::move_only_function<void(Result<std::string>)> done) {
+    if (worker_->queued() >= limits_.hashes_waiting_max) {
+        return done(fail(Errc::busy, "sign in", "too many sign-ins at a time", "try again in a few seconds"));
+    }
+    auto outcome =
+        std::make_shared<Result<std::string>>(std::string{}); // shared by the job and its completion
+    auto job = [outcome, password = std::move(password), salt = env_.random().alnum(16)] {
+        *outcome = password_hash(password, salt);
+    };
+    worker_->run(std::move(job), [outcome, done = std::move(done)]() mutable { done(std::move(*outcome)); });
+}
+
+void Accounts::setup(std::string_view token, std::string name, std::string password, Done done) {
+    if (!setup_needed()) {
+        return done(fail(Errc::conflict, "setup", "an administrator exists already", "sign in instead"));
+    }
+    if (setup_token_.empty() || !equal_constant_time(token, setup_token_)) {
+        return done(fail(
+            Errc::denied,
+            "setup",
+            "the link is not the one this start printed",
+            "take the newest link from the hub's log"
+        ));
+    }
+    create_account(
+        std::move(name),
+        Role::admin,
+        std::move(password),
+        [this, done = std::move(done)](Result<void> made) mutable {
+            if (made)
+                setup_token_.clear();
+            done(std::move(made));
+        }
+    );
+}
+
+bool Accounts::must_wait(const std::string& key) const {
+    const auto found = attempts_.find(key);
+    return found != attempts_.end() && found->second.next > env_.loop().now();
+}
+
+void Accounts::note_attempt(const std::string& key, bool good) {
+    if (good) {
+        attempts_.erase(key);
+        return;
+    }
+    if (attempts_.size() >= attempts_kept_max)
+        attempts_.erase(attempts_.begin());
+    Attempts& attempts = attempts_[key];
+    ++attempts.failures;
+    if (attempts.failures < 4)
+        return;
+    // The wait doubles from a second on; attempts refused meanwhile do not lengthen it.
+    const Duration doubled = std::chrono::seconds{std::int64_t{1} << std::min(attempts.failures - 4, 16U)};
+    attempts.next = env_.loop().now() + std::min<Duration>(doubled, limits_.delay_max);
+}
+
+void Accounts::login(
+    std::string name,
+    std::string password,
+    std::string address,
+    std::move_only_function<void(Result<std::string>)> done
+) {
+    const std::string by_account = "account " + name;
+    const std::string by_address = "address " + address.substr(0, address.rfind(':'));
+    if (must_wait(by_account) || must_wait(by_address)) {
+        return done(fail(Errc::busy, "sign in", "too many wrong passwords", "wait a minute, then try again"));
+    }
+    if (worker_->queued() >= limits_.hashes_waiting_max) {
+        return done(fail(Errc::busy, "sign in", "too many sign-ins at a time", "try again in a few seconds"));
+    }
+    const auto found = accounts_.find(name);
+    std::string stored = found == accounts_.end() ? nobody_hash_ : found->second.password_hash;
+    auto matches = std::make_shared<bool>(false); // shared by the job and its completion
+    auto job = [matches, password = std::move(password), stored = std::move(stored)] {
+        *matches = password_matches(password, stored);
+    };
+    auto checked = [this, matches, name, by_account, by_address, done = std::move(done)]() mutable {
+        const bool good = *matches && accounts_.contains(name);
+        note_attempt(by_account, good);
+        note_attempt(by_address, good);
+        if (!good)
+            return done(fail(wrong_login()));
+        open_session(name, std::move(done));
+    };
+    worker_->run(std::move(job), std::move(checked));
+}
+
+void Accounts::open_session(
+    const std::string& account, std::move_only_function<void(Result<std::string>)> done
+) {
+    const std::int64_t now = env_.loop().clock().wall().ms;
+    std::erase_if(sessions_, [now](const auto& each) { return each.second.expires_ms <= now; });
+    if (sessions_.size() >= limits_.sessions_max) {
+        return done(fail(Errc::full, "sign in", "too many open sessions", "sign out elsewhere"));
+    }
+    const std::string cookie = env_.random().hex(32);
+    const std::string key = digest(Digest::sha256, cookie);
+    const std::int64_t expires =
+        now + std::chrono::duration_cast<std::chrono::milliseconds>(limits_.session_lifetime).count();
+    sessions_[key] = {account, expires};
+    auto job = [key, account, now, expires](store::Database& db) -> Result<void> {
+        auto clean = db.prepare("DELETE FROM session WHERE expires_ms <= ?1");
+        if (!clean)
+            return fail(std::move(clean).error());
+        BRIM_TRY(clean->bind(1, now).run());
+        auto insert =
+            db.prepare("INSERT INTO session(digest, account, created_ms, expires_ms) VALUES(?1, ?2, ?3, ?4)");
+        if (!insert)
+            return fail(std::move(insert).error());
+        return insert->bind_blob(1, key).bind(2, account).bind(3, now).bind(4, expires).run();
+    };
+    db_.write(std::move(job), [this, key, cookie, done = std::move(done)](Result<void> saved) mutable {
+        if (saved)
+            return done(cookie);
+        sessions_.erase(key);
+        done(fail(std::move(saved).error()));
+    });
+}
+
+void Accounts::logout(std::string_view cookie, Done done) {
+    const std::string key = digest(Digest::sha256, cookie);
+    sessions_.erase(key);
+    auto job = [key](store::Database& db) {
+        return run_with_blob(db, "DELETE FROM session WHERE digest = ?1", key);
+    };
+    db_.write(std::move(job), std::move(done));
+}
+
+Caller Accounts::by_cookie(std::string_view cookie) const {
+    const auto session = sessions_.find(digest(Digest::sha256, cookie));
+    if (session == sessions_.end() || session->second.expires_ms <= env_.loop().clock().wall().ms)
+        return {};
+    const auto account = accounts_.find(session->second.account);
+    if (account == accounts_.end())
+        return {};
+    return {account->first, account->second.role, true};
+}
+
+Caller Accounts::by_token(std::string_view token) {
+    const auto found = token_of_.find(digest(Digest::sha256, token));
+    if (found == token_of_.end())
+        return {};
+    ApiToken& known = tokens_.at(found->second);
+    const std::int64_t now = env_.loop().clock().wall().ms;
+    const auto account = accounts_.find(known.account);
+    if (account == accounts_.end() || (known.expires_ms != 0 && known.expires_ms <= now))
+        return {};
+    known.used_ms = now;
+    // A token never has more than its owner has today.
+    return {known.account, std::min(known.role, account->second.role), false};
+}
+
+void Accounts::create_account(std::string name, Role role, std::string password, Done done) {
+    if (accounts_.contains(name)) {
+        return done(fail(Errc::exists, "user \"" + name + "\"", "exists already", "choose another name"));
+    }
+    if (accounts_.size() >= limits_.accounts_max) {
+        return done(fail(
+            Errc::full, "user \"" + name + "\"", "the hub has its maximum of users", "delete unused ones"
+        ));
+    }
+    hash(std::move(password), [this, name, role, done = std::move(done)](Result<std::string> hashed) mutable {
+        if (!hashed)
+            return done(fail(std::move(hashed).error()));
+        if (accounts_.contains(name)) {
+            return done(fail(Errc::exists, "user \"" + name + "\"", "exists already", "choose another name"));
+        }
+        const Account account{name, role, std::move(*hashed), env_.loop().clock().wall().ms};
+        accounts_[name] = account;
+        auto job = [account](store::Database& db) { return save_account(db, account); };
+        db_.write(std::move(job), [this, name, done = std::move(done)](Result<void> saved) mutable {
+            if (!saved)
+                accounts_.erase(name);
+            done(std::move(saved));
+        });
+    });
+}
+
+bool Accounts::last_admin(const std::string& name) const {
+    return std::none_of(accounts_.begin(), accounts_.end(), [&name](const auto& each) {
+        return each.first != name && each.second.role == Role::admin;
+    });
+}
+
+void Accounts::end_sessions(const std::string& account) {
+    std::erase_if(sessions_, [&account](const auto& each) { return each.second.account == account; });
+}
+
+void Accounts::change_account(
+    const std::string& name, std::optional<Role> role, std::optional<std::string> password, Done done
+) {
+    const auto found = accounts_.find(name);
+    if (found == accounts_.end()) {
+        return done(fail(Errc::not_found, "user \"" + name + "\"", "no such user", "see the list of users"));
+    }
+    if (role && *role != Role::admin && found->second.role == Role::admin && last_admin(name)) {
+        return done(fail(
+            Errc::conflict,
+            "user \"" + name + "\"",
+            "is the only administrator",
+            "make another administrator first"
+        ));
+    }
+    auto store_it = [this, name, role, done = std::move(done)](Result<std::optional<std::string>> hashed
+                    ) mutable {
+        if (!hashed)
+            return done(fail(std::move(hashed).error()));
+        const auto still = accounts_.find(name);
+        if (still == accounts_.end()) {
+            return done(fail(Errc::not_found, "user \"" + name + "\"", "it was deleted meanwhile"));
+        }
+        Account changed = still->second;
+        if (role)
+            changed.role = *role;
+        if (*hashed)
+            changed.password_hash = std::move(**hashed);
+        const Account before = std::exchange(still->second, changed);
+        end_sessions(name);
+        auto job = [changed](store::Database& db) -> Result<void> {
+            BRIM_TRY(save_account(db, changed));
+            return run_with_text(db, "DELETE FROM session WHERE account = ?1", changed.name);
+        };
+        db_.write(std::move(job), [this, before, done = std::move(done)](Result<void> saved) mutable {
+            if (!saved)
+                accounts_[before.name] = before;
+            done(std::move(saved));
+        });
+    };
+    if (!password)
+        return store_it(std::optional<std::string>{});
+    hash(std::move(*password), [store_it = std::move(store_it)](Result<std::string> hashed) mutable {
+        if (!hashed)
+            return store_it(fail(std::move(hashed).error()));
+        store_it(std::optional(std::move(*hashed)));
+    });
+}
+
+void Accounts::delete_account(const std::string& name, Done done) {
+    const auto found = accounts_.find(name);
+    if (found == accounts_.end()) {
+        return done(fail(Errc::not_found, "user \"" + name + "\"", "no such user", "see the list of users"));
+    }
+    if (found->second.role == Role::admin && last_admin(name)) {
+        return done(fail(
+            Errc::conflict,
+            "user \"" + name + "\"",
+            "is the only administrator",
+            "make another administrator first"
+        ));
+    }
+    const Account before = found->second;
+    accounts_.erase(found);
+    end_sessions(name);
+    for (auto each = tokens_.begin(); each != tokens_.end();) {
+        if (each->second.account != name) {
+            ++each;
+            continue;
+        }
+        token_of_.erase(each->second.digest);
+        each = tokens_.erase(each);
+    }
+    auto job = [name](store::Database& db) {
+        return run_with_text(db, "DELETE FROM account WHERE name = ?1", name);
+    };
+    db_.write(std::move(job), [this, before, done = std::move(done)](Result<void> saved) mutable {
+        if (!saved)
+            accounts_[before.name] = before;
+        done(std::move(saved));
+    });
+}
+
+void Accounts::create_token(
+    const Caller& owner,
+    std::string name,
+    Role role,
+    std::int64_t lifetime_days,
+    std::move_only_function<void(Result<std::pair<std::string, std::string>>)> done
+) {
+    if (role > owner.role) {
+        return done(fail(
+            Errc::denied,
+            "token \"" + name + "\"",
+            "a token cannot have more rights than its owner (" + std::string(role_name(owner.role)) + ")",
+            "ask for a lesser role"
+        ));
+    }
+    if (tokens_.size() >= limits_.tokens_max) {
+        return done(fail(
+            Errc::full, "token \"" + name + "\"", "the hub has its maximum of tokens", "revoke unused ones"
+        ));
+    }
+    ApiToken token;
+    const std::string text = "brim_" + env_.random().alnum(40);
+    token.id = env_.random().alnum(12);
+    token.digest = digest(Digest::sha256, text);
+    token.name = std::move(name);
+    token.role = role;
+    token.account = owner.account;
+    token.created_ms = env_.loop().clock().wall().ms;
+    token.expires_ms = lifetime_days == 0 ? 0 : token.created_ms + lifetime_days * day_ms;
+    tokens_[token.id] = token;
+    token_of_[token.digest] = token.id;
+    auto job = [token](store::Database& db) -> Result<void> {
+        auto insert =
+            db.prepare("INSERT INTO token(id, digest, name, role, account, created_ms, expires_ms, used_ms)"
+                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)");
+        if (!insert)
+            return fail(std::move(insert).error());
+        insert->bind(1, token.id)
+            .bind_blob(2, token.digest)
+            .bind(3, token.name)
+            .bind(4, role_name(token.role));
+        return insert->bind(5, token.account).bind(6, token.created_ms).bind(7, token.expires_ms).run();
+    };
+    db_.write(std::move(job), [this, token, text, done = std::move(done)](Result<void> saved) mutable {
+        if (saved)
+            return done(std::pair{token.id, text});
+        tokens_.erase(token.id);
+        token_of_.erase(token.digest);
+        done(fail(std::move(saved).error()));
+    });
+}
+
+void Accounts::delete_token(const std::string& id, Done done) {
+    const auto found = tokens_.find(id);
+    if (found == tokens_.end()) {
+        return done(fail(Errc::not_found, "token " + id, "no such token", "see the list of tokens"));
+    }
+    token_of_.erase(found->second.digest);
+    tokens_.erase(found);
+    auto job = [id](store::Database& db) { return run_with_text(db, "DELETE FROM token WHERE id = ?1", id); };
+    db_.write(std::move(job), std::move(done));
+}
+
+} // namespace brim::hub

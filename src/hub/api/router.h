@@ -1,0 +1,96 @@
+#pragma once
+// Router and permission table, both read from openapi.json: a request is matched, its parameters and body are
+// checked against the document, its caller against x-brim-role. A handler sees valid input only.
+
+#include "base/json.h"
+#include "hub/api/accounts.h"
+#include "hub/api/schema.h"
+#include "io/http_server.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace brim::hub {
+
+/// One operation of the document.
+struct Operation {
+    struct Parameter {
+        std::string name;
+        bool required = false;
+        const Json* schema = nullptr; ///< into the document
+    };
+
+    std::string id;
+    std::string method;                ///< GET, POST, ...
+    std::vector<std::string> segments; ///< "{name}" for a parameter
+    Role role = Role::admin;
+    std::size_t body_bytes_max = 65'536;
+    std::vector<Parameter> query;
+    const Json* body = nullptr; ///< schema of the JSON body; null = no body
+};
+
+/// A checked request on its way through a handler. Movable; answer exactly once.
+struct Call {
+    const Operation* operation = nullptr;
+    io::HttpRequest request;
+    io::HttpResponder responder;
+    std::map<std::string, std::string, std::less<>> path; ///< path parameters, decoded
+    std::map<std::string, Json, std::less<>> query;       ///< given or defaulted, typed
+    Json body;
+    Caller caller;
+
+    std::string_view at(std::string_view path_parameter) const;
+    std::string_view text(std::string_view query_parameter) const; ///< empty when absent
+    std::int64_t integer(std::string_view query_parameter, std::int64_t otherwise) const;
+
+    void answer(int status, const Json& json);
+    void answer_empty(int status = 204);
+    void answer(const Error& error, const std::vector<SchemaProblem>& problems = {});
+};
+
+/// HTTP status of a code: invalid -> 422, malformed -> 400, not_found -> 404, ...
+int http_status(Errc code) noexcept;
+/// RFC 9457 document.
+std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems = {});
+/// Sends it; used where no Call exists yet.
+void answer_problem(
+    io::HttpResponder& responder, const Error& error, const std::vector<SchemaProblem>& problems = {}
+);
+
+class Router {
+public:
+    using Handler = std::function<void(Call)>;
+
+    /// `document` is openapi.json's text. Errors when an operation lacks a handler or the other way round:
+    /// such a program must not start.
+    static Result<std::unique_ptr<Router>>
+    make(std::string_view document, std::map<std::string, Handler> handlers);
+
+    /// The operation a request head asks for; null when there is none. `allowed` lists the path's methods.
+    const Operation* match(
+        std::string_view method,
+        std::string_view path,
+        std::map<std::string, std::string, std::less<>>& parameters,
+        std::string& allowed
+    ) const;
+    /// Checks everything and runs the handler, or answers with the problem.
+    void run(io::HttpRequest request, io::HttpResponder responder, const Caller& caller) const;
+
+    const std::vector<Operation>& operations() const { return operations_; }
+
+private:
+    Router() = default;
+    Result<void> read_operation(const std::string& path, std::string_view method, const Json& item);
+    bool check_query(Call& call) const;
+
+    Json document_;
+    std::unique_ptr<Schemas> schemas_;
+    std::vector<Operation> operations_;
+    std::map<std::string, Handler> handlers_;
+};
+
+} // namespace brim::hub

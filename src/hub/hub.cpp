@@ -1,0 +1,182 @@
+#include "hub/hub.h"
+
+#include "io/resident.h"
+
+namespace brim::hub {
+
+Hub::Hub(io::Env& env, HubConfig config) : env_(env), config_(std::move(config)) {}
+
+Hub::~Hub() = default;
+
+Result<std::unique_ptr<Hub>> Hub::start(io::Env& env, HubConfig config) {
+    std::unique_ptr<Hub> hub(new Hub(env, std::move(config)));
+    BRIM_TRY(hub->open());
+    return hub;
+}
+
+Result<void> Hub::open() {
+    io::Disk& disk = env_.disk();
+    BRIM_TRY(disk.make_dir(config_.data_dir));
+    auto lock = disk.lock(config_.data_dir + "/lock");
+    if (!lock)
+        return fail(std::move(lock).error());
+    lock_ = std::move(*lock);
+    auto db = MetaDb::open(env_, config_.data_dir + "/hub.db");
+    if (!db)
+        return fail(std::move(db).error());
+    db_ = std::move(*db);
+    auto registry = Registry::open(env_, *db_);
+    if (!registry)
+        return fail(std::move(registry).error());
+    registry_ = std::move(*registry);
+    feed_ = std::make_unique<Feed>(registry_->boot());
+    auto ingest = Ingest::open(env_, *registry_, *feed_, config_.ingest);
+    if (!ingest)
+        return fail(std::move(ingest).error());
+    ingest_ = std::move(*ingest);
+    access_ = std::make_unique<Access>(env_, *registry_, *ingest_, *feed_, config_.access);
+    auto api = Api::open({env_, *db_, *registry_, *ingest_, *access_, *feed_});
+    if (!api)
+        return fail(std::move(api).error());
+    api_ = std::move(*api);
+    api_->on_mqtt_websocket([this](std::unique_ptr<io::Stream> stream) {
+        access_->adopt(std::move(stream), static_cast<unsigned>(DeviceAuth::device));
+    });
+    http_ = std::make_unique<io::HttpServer>(env_, io::HttpLimits{}, *api_);
+    add_metrics();
+    for (const ListenerConfig& listener : config_.listeners)
+        BRIM_TRY(open_listener(listener));
+    std::vector<ApiListener> shown;
+    for (const OpenListener& each : listeners_)
+        shown.push_back({each.protocol, each.address, each.security});
+    api_->set_listeners(std::move(shown));
+    return {};
+}
+
+Result<void> Hub::open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& wrap) {
+    io::TlsServerOptions options{listener.cert_file, listener.key_file, {}, false};
+    if (options.certificate_file.empty()) {
+        const std::string folder = config_.data_dir + "/tls";
+        options = {folder + "/self-signed.crt", folder + "/self-signed.key", {}, false};
+        BRIM_TRY(env_.disk().make_dir(folder));
+        if (!env_.disk().exists(options.certificate_file)) {
+            constexpr int days = 825;
+            const WallTime now = env_.loop().clock().wall();
+            const std::vector<std::string> names{"localhost", "127.0.0.1", listener.address.host};
+            BRIM_TRY(io::make_self_signed(
+                env_.disk(), now, options.certificate_file, options.key_file, names, days
+            ));
+        }
+    }
+    auto context = io::TlsContext::server(env_.disk(), options);
+    if (!context)
+        return fail(std::move(context).error());
+    tls_.push_back(std::move(*context));
+    wrap = [this, tls = tls_.back().get()](std::unique_ptr<io::Stream> stream) {
+        return io::wrap_server(env_.loop(), std::move(stream), *tls);
+    };
+    return {};
+}
+
+Result<void> Hub::open_listener(const ListenerConfig& listener) {
+    using Protocol = ListenerConfig::Protocol;
+    const bool tls = listener.protocol == Protocol::mqtts || listener.protocol == Protocol::https;
+    mqtt::Server::Wrap wrap;
+    if (tls)
+        BRIM_TRY(open_tls(listener, wrap));
+    OpenListener opened;
+    opened.security = listener.security();
+    if (listener.protocol == Protocol::mqtt || listener.protocol == Protocol::mqtts) {
+        auto bound = access_->listen(listener.address, static_cast<unsigned>(listener.auth), std::move(wrap));
+        if (!bound)
+            return fail(std::move(bound).error());
+        opened.protocol = tls ? "mqtts" : "mqtt";
+        opened.address = bound->text();
+    } else {
+        auto accepted = [this, wrap = std::move(wrap)](std::unique_ptr<io::Stream> stream) {
+            if (wrap)
+                stream = wrap(std::move(stream));
+            http_->serve(std::move(stream));
+        };
+        auto bound = env_.net().listen(listener.address, std::move(accepted));
+        if (!bound)
+            return fail(std::move(bound).error());
+        opened.protocol = tls ? "https" : "http";
+        opened.address = (*bound)->local().text();
+        http_listeners_.push_back(std::move(*bound));
+    }
+    const bool unsafe = opened.security == "unsafe-anonymous";
+    env_.log().write(
+        unsafe ? LogLevel::error : LogLevel::info,
+        "hub",
+        unsafe ? "UNSAFE listener: anyone who reaches it may publish and subscribe" : "listening",
+        {{"protocol", opened.protocol}, {"address", opened.address}, {"security", opened.security}}
+    );
+    listeners_.push_back(std::move(opened));
+    return {};
+}
+
+std::string Hub::setup_link() const {
+    const std::string token = api_->setup_token();
+    if (token.empty())
+        return {};
+    std::string base = config_.public_url;
+    for (const OpenListener& listener : listeners_) {
+        if (!base.empty() || !listener.protocol.starts_with("http"))
+            continue;
+        std::string address = listener.address;
+        if (address.starts_with("tcp:"))
+            address.erase(0, 4);
+        base = listener.protocol + "://" + address;
+    }
+    return base.empty() ? std::string{} : base + "/setup?t=" + token;
+}
+
+void Hub::add_metrics() {
+    Metrics& metrics = env_.metrics();
+    const auto gauge = [&metrics](
+                           std::string_view name, std::string_view help, std::function<double()> read
+                       ) { metrics.gauge_from(name, help, std::move(read)); };
+    gauge("brim_mqtt_connections", "MQTT connections up", [this] {
+        return static_cast<double>(access_->broker().stats().connections);
+    });
+    gauge("brim_devices", "Devices registered", [this] {
+        return static_cast<double>(registry_->devices().size());
+    });
+    gauge("brim_devices_online", "Devices online", [this] {
+        return static_cast<double>(registry_->online_devices());
+    });
+    gauge("brim_ingest_received", "Reports offered", [this] {
+        return static_cast<double>(ingest_->stats().received);
+    });
+    gauge("brim_ingest_stored", "Reports made durable", [this] {
+        return static_cast<double>(ingest_->stats().stored);
+    });
+    gauge("brim_ingest_duplicates", "Reports acknowledged again without storing", [this] {
+        return static_cast<double>(ingest_->stats().duplicates);
+    });
+    gauge("brim_store_bytes", "Bytes of the ingress log on disk", [this] {
+        return static_cast<double>(ingest_->stats().log.bytes);
+    });
+    io::register_process_metrics(metrics);
+}
+
+void Hub::drain(std::move_only_function<void()> done) {
+    auto finished =
+        std::make_shared<std::move_only_function<void()>>(std::move(done)); // shared: timer or close, once
+    const auto finish = [this, finished] {
+        drain_timer_.reset();
+        if (*finished)
+            std::exchange(*finished, nullptr)();
+    };
+    http_listeners_.clear();
+    access_->stop();
+    drain_timer_ = std::make_unique<io::Timer>(env_.loop());
+    drain_timer_->start(config_.drain_wait, [this, finish] {
+        env_.log().warn("hub", "drain took too long; what was acknowledged is safe", {});
+        env_.loop().post(finish);
+    });
+    ingest_->close([this, finish] { env_.loop().post(finish); });
+}
+
+} // namespace brim::hub
