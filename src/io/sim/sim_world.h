@@ -22,7 +22,7 @@ namespace brim::io {
 
 struct SimOptions {
     std::uint64_t seed = 1;
-    WallTime wall{1'795'228'800'000};     ///< what every machine's clock shows at first: 2026-11-21T00:00:00Z
+    WallTime wall{1'795'219'200'000};     ///< what every machine's clock shows at first: 2026-11-21T00:00:00Z
     std::size_t trace_lines_max = 20'000; ///< older lines are forgotten; the hash covers all of them
     int log_fd = -1;                      ///< where the machines log to; -1: a buffer, see log_text()
 };
