@@ -255,7 +255,7 @@ Verdict Access::on_publish(const ConnView& who, const MessagePtr& message, mqtt:
         return Verdict::denied;
     }
     registry_.mark_seen(*device);
-    const Verdict verdict = dispatch({who, message, token, topic, *device, *session});
+    const Verdict verdict = dispatch({who, message, token, topic, *device, *session, wall()});
     tail(*device, "up", *message, verdict == Verdict::denied ? "denied" : "ok");
     return verdict;
 }
@@ -320,7 +320,7 @@ void Access::tail(
     data.set("qos", int{message.qos});
     data.set("bytes", message.payload.size());
     data.set("payload", std::string_view(message.payload).substr(0, shown_bytes_max));
-    data.set("time", message.time.ms);
+    data.set("time", wall().ms);
     data.set("result", result);
     feed_.publish(FeedType::message, device.key().text(), data.text());
 }

@@ -68,8 +68,9 @@ private:
         const MessagePtr& message;
         mqtt::AckToken token;
         thing::DeviceTopic topic;
-        Device& device;  ///< whose topic it is
-        Device& session; ///< whose connection it came by
+        Device& device;    ///< whose topic it is
+        Device& session;   ///< whose connection it came by
+        WallTime received; ///< the broker core has no wall clock
     };
 
     Result<mqtt::Admission> admit(const mqtt::Connect& connect, mqtt::ReasonCode& reason);
@@ -83,6 +84,7 @@ private:
     void online(Device& device, std::uint64_t epoch, std::string address);
     void offline(Device& device, std::string_view why);
     void publish_status(const Device& device);
+    WallTime wall() { return env().loop().clock().wall(); }
     void
     tail(const Device& device, std::string_view direction, const Message& message, std::string_view result);
     void on_values(Device& device, const std::vector<std::pair<PropertyId, thing::Value>>& newest) override;

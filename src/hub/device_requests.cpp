@@ -61,9 +61,8 @@ Verdict Access::dispatch(const Inbound& in) {
 }
 
 Verdict Access::on_property_post(const Inbound& in) {
-    const auto whole = post_reader_.read(
-        *in.device.product->model, in.message->payload, in.message->time, options_.post, post_
-    );
+    const auto whole =
+        post_reader_.read(*in.device.product->model, in.message->payload, in.received, options_.post, post_);
     auto mark = uplink_mark(*in.message, in.session.id);
     if (whole) {
         answer(
@@ -118,7 +117,7 @@ Verdict Access::on_event_post(const Inbound& in) {
     const Json* nested = request->params.find("value");
     const bool wrapped = nested != nullptr && nested->is_object();
     const Json& given = wrapped ? *nested : request->params;
-    std::int64_t time_ms = in.message->time.ms;
+    std::int64_t time_ms = in.received.ms;
     if (wrapped && request->params["time"].is_int())
         time_ms = request->params["time"].as_int();
     Json outputs = Json::object();
@@ -226,7 +225,7 @@ void Access::on_ntp(const Inbound& in) {
     Json data = Json::object();
     if (request)
         data.set("deviceSendTime", (*request)["deviceSendTime"]);
-    data.set("serverRecvTime", std::to_string(in.message->time.ms));
+    data.set("serverRecvTime", std::to_string(in.received.ms));
     data.set("serverSendTime", std::to_string(env().loop().clock().wall().ms));
     const std::string topic =
         "/ext/ntp/" + in.device.product->product_key + "/" + in.device.name + "/response";
