@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 namespace {
 
 void check_ledger(Rig& rig) {
-    CHECK(rig.edge->ledger().balanced(rig.edge->forwarder().held(), rig.edge->forwarder().waiting_for_disk()));
+    CHECK(rig.edge->ledger().balanced(rig.edge->forwarder().held(), rig.edge->forwarder().waiting_for_disk())
+    );
 }
 
 /// An edge with `count` reports in its log and no hub yet.
@@ -24,7 +25,8 @@ void fill(Rig& rig, std::size_t count, unsigned per_second = 200) {
     rig.start_edge();
     rig.start_driver();
     REQUIRE(rig.ready(5s));
-    while (rig.acked.size() < count) rig.load(per_second, 100ms);
+    while (rig.acked.size() < count)
+        rig.load(per_second, 100ms);
 }
 
 } // namespace
@@ -46,7 +48,8 @@ TEST_CASE("[F-19] 500 cuts during replay: progress is monotonic and a cut costs 
         CHECK(rig.edge->forwarder().done().low() >= low);
         low = rig.edge->forwarder().done().low();
         CHECK(rig.recorder.repeated - before <= 16);
-        if (cut % 50 == 0) check_ledger(rig);
+        if (cut % 50 == 0)
+            check_ledger(rig);
     }
     CHECK(rig.recorder.repeated <= 500 * 16);
     rig.hub->ack_delay = 0ms;
@@ -56,7 +59,9 @@ TEST_CASE("[F-19] 500 cuts during replay: progress is monotonic and a cut costs 
     check_ledger(rig);
 }
 
-TEST_CASE("[F-21] a link that drops everything one way is noticed within 1.5 keep-alives, without a double session") {
+TEST_CASE(
+    "[F-21] a link that drops everything one way is noticed within 1.5 keep-alives, without a double session"
+) {
     for (const bool towards_hub : {true, false}) {
         CAPTURE(towards_hub);
         Rig rig(21);
@@ -105,7 +110,8 @@ TEST_CASE("refusals that may pass are tried again, those for good are counted an
     check_ledger(rig);
 }
 
-TEST_CASE("a first refusal for lack of rights is doubted: the device logs in again and the report is tried once more") {
+TEST_CASE("a first refusal for lack of rights is doubted: the device logs in again and the report is tried "
+          "once more") {
     Rig rig(8, 1);
     fill(rig, 20);
     rig.world.links().heal_both("edge", "hub");
@@ -203,7 +209,8 @@ TEST_CASE("after an outage live reports are not starved by the backlog, nor the 
     rig.recorder.order.clear();
     rig.load(60, 10s); // live needs 60 of the 80 that are its share
     std::size_t live = 0;
-    for (const auto& [seq, replayed] : rig.recorder.order) live += replayed ? 0 : 1;
+    for (const auto& [seq, replayed] : rig.recorder.order)
+        live += replayed ? 0 : 1;
     const std::size_t replayed = rig.recorder.order.size() - live;
     CHECK(live >= 560);
     CHECK(replayed >= 700);
