@@ -135,6 +135,7 @@ bool Channel::read_all(std::size_t device, std::vector<Read>& reads, std::vector
             note_exception(device, reads[index], answer);
         }
     }
+    std::ranges::sort(values, {}, &PointValue::point); // as the configuration lists them
     return true;
 }
 
@@ -181,6 +182,8 @@ void Channel::run_command(Command& command) {
 
 void Channel::note_exception(std::size_t device, const Read& read, const Answer& answer) {
     const DeviceSettings& settings = settings_.devices[device];
+    if (!polls_[device].refused(read.points.front(), answer.exception))
+        return;
     log_.warn(
         "modbus",
         "slave refuses a point",

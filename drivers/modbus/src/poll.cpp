@@ -8,7 +8,7 @@
 namespace brim::modbus {
 
 DevicePoll::DevicePoll(const DeviceSettings& settings, const ReadLimits& limits, std::int64_t now_ms)
-    : settings_(settings), last_(settings.points.size()) {
+    : settings_(settings), last_(settings.points.size()), exceptions_(settings.points.size()) {
     std::map<std::uint32_t, std::vector<std::size_t>> by_period;
     for (std::size_t index = 0; index < settings.points.size(); ++index) {
         by_period[settings.points[index].polling_ms].push_back(index);
@@ -41,15 +41,22 @@ void DevicePoll::cycle_ended(std::size_t group, std::int64_t now_ms, std::uint32
 
 void DevicePoll::collect(
     const Read& read, const std::vector<std::uint16_t>& data, std::vector<PointValue>& out
-) const {
+) {
     for (const std::size_t index : read.points) {
         const Point& point = settings_.points[index];
+        exceptions_[index] = 0;
         const auto registers =
             std::span(data).subspan(point.address - read.address, point.encoding.register_count);
         auto value = decode(point.encoding, registers);
         if (value)
             out.push_back({index, as_kind(point.kind, *std::move(value))});
     }
+}
+
+bool DevicePoll::refused(std::size_t point, int exception) {
+    const bool news = exceptions_[point] != exception;
+    exceptions_[point] = exception;
+    return news;
 }
 
 void DevicePoll::filter_unchanged(std::vector<PointValue>& values) {

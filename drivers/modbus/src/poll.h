@@ -70,10 +70,12 @@ public:
 
     /// The values of `read` out of `data`, in the model's kinds. Values that cannot be told (NaN, broken
     /// text) are left out.
-    void
-    collect(const Read& read, const std::vector<std::uint16_t>& data, std::vector<PointValue>& out) const;
+    void collect(const Read& read, const std::vector<std::uint16_t>& data, std::vector<PointValue>& out);
     /// Drops the values that wait for a change and did not change; remembers the rest.
     void filter_unchanged(std::vector<PointValue>& values);
+
+    /// True when the slave refuses this point for the first time, or for another reason than before.
+    bool refused(std::size_t point, int exception);
 
     /// After an offline time everything is news.
     void forget() { last_.assign(last_.size(), std::nullopt); }
@@ -81,6 +83,7 @@ public:
 private:
     const DeviceSettings& settings_;
     std::vector<std::optional<Value>> last_;
+    std::vector<int> exceptions_; ///< by point; 0 = served
 };
 
 /// `value` as the model's kind wants it: whole numbers rounded, real ones widened.

@@ -175,3 +175,16 @@ TEST_CASE("[modbus-poll-4] values become what the model calls them") {
     CHECK(as_kind(Kind::real, Value(std::int64_t{2})) == Value(2.0));
     CHECK(as_kind(Kind::text, Value(std::int64_t{2})) == Value(std::string("2")));
 }
+
+TEST_CASE("[modbus-poll-5] a refused point is news once, and again after it was served") {
+    DeviceSettings device;
+    device.points = {point(Area::holding, 0, 1)};
+    DevicePoll poll(device, {}, 0);
+    CHECK(poll.refused(0, 2));
+    CHECK_FALSE(poll.refused(0, 2));
+    CHECK(poll.refused(0, 3));
+    std::vector<PointValue> values;
+    poll.collect(poll.groups[0].reads[0], {7}, values);
+    CHECK(values.size() == 1);
+    CHECK(poll.refused(0, 3));
+}
