@@ -1,6 +1,7 @@
 // Retained messages and wills.
 
 #include "mqtt/tests/broker_bench.h"
+#include "mqtt/topic_filter.h"
 
 using namespace brim;
 using namespace brim::mqtt;
