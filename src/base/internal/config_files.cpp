@@ -52,22 +52,19 @@ Result<std::string> config_read_file(const std::string& path, FilePrivacy privac
             "chmod o= " + path
         );
     }
-    std::string text(config_file_bytes_max + 1, '\0');
-    std::size_t size = 0;
-    while (size < text.size()) {
-        const ssize_t got = ::read(file.fd(), text.data() + size, text.size() - size);
+    std::string text;
+    char block[16'384];
+    while (text.size() <= config_file_bytes_max) {
+        const ssize_t got = ::read(file.fd(), block, sizeof block);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return fail(errno_error(object, errno));
         if (got == 0)
-            break;
-        size += static_cast<std::size_t>(got);
+            return text;
+        text.append(block, static_cast<std::size_t>(got));
     }
-    if (size > config_file_bytes_max)
-        return fail(Errc::too_large, object, "larger than 1 MiB", "split the file");
-    text.resize(size);
-    return text;
+    return fail(Errc::too_large, object, "larger than 1 MiB", "split the file");
 }
 
 Result<std::vector<std::string>> config_list_folder(const std::string& folder) {
