@@ -25,6 +25,9 @@ const night: GlobalThemeOverrides = {
     textColorBase: '#e6edf1', textColor1: '#e6edf1', textColor2: '#d3dde3', textColor3: '#9bacb6', placeholderColor: '#84969f',
     borderColor: '#32414a', dividerColor: '#28353d', bodyColor: '#0e1418', cardColor: '#151d23', modalColor: '#182128', popoverColor: '#1d2830', inputColor: '#10181d',
   },
+  // The dark theme draws fields without an edge; people need to see where a field is.
+  Input: { border: '1px solid #3f515c' },
+  InternalSelection: { border: '1px solid #3f515c' },
 };
 
 export const naiveTheme = (dark: boolean): GlobalTheme | null => (dark ? darkTheme : null);

@@ -38,7 +38,8 @@ export class EventStream {
   }
 
   private open(): void {
-    const types = Object.keys(this.options.handlers).join(',');
+    // `dropped` is no type to ask for: it tells of events that this reader was too slow for.
+    const types = Object.keys(this.options.handlers).filter((type) => type !== 'dropped').join(',');
     const query = new URLSearchParams({ types });
     if (this.options.device) query.set('device', this.options.device);
     const source = new EventSource(`/api/v1/events?${query.toString()}`);

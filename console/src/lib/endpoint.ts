@@ -3,9 +3,12 @@
 import type { Listener } from '../api/types';
 import type { Endpoint } from './sign';
 
+/** As people write it: the hub names the transport too ("tcp:127.0.0.1:1883"). */
+export const addressText = (address: string): string => address.replace(/^tcp:/, '');
+
 /** Splits "host:port" and "[v6]:port". */
 export function splitAddress(address: string): { host: string; port: number } | undefined {
-  const match = /^(?:\[(.+)\]|(.*)):(\d+)$/.exec(address);
+  const match = /^(?:\[(.+)\]|(.*)):(\d+)$/.exec(addressText(address));
   if (!match) return undefined;
   return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
 }

@@ -67,6 +67,21 @@ export function measured(value: number, locale: string): string {
   return format.format(value);
 }
 
+/** Labels of a time axis (seconds since 1970), 24-hour; the day stands under the first label and where it changes. */
+export function timeLabels(splits: readonly number[], locale: string): string[] {
+  const step = splits.length > 1 ? splits[1]! - splits[0]! : 60;
+  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hour12: false, ...(step < 60 ? { second: '2-digit' } : {}) });
+  const day = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
+  let last = '';
+  return splits.map((split) => {
+    const date = day.format(split * 1000);
+    const changed = date !== last;
+    last = date;
+    if (step >= 86_400) return date;
+    return changed ? `${clock.format(split * 1000)}\n${date}` : clock.format(split * 1000);
+  });
+}
+
 /** A value on one line: choices by name, numbers by locale, the rest as JSON. `labels` are a bool's or an enum's. */
 export function valueText(value: Json | undefined, locale: string, labels?: Record<string, string>): string {
   if (value === undefined || value === null) return '–';

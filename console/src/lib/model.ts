@@ -124,7 +124,7 @@ export function describeType(data: TypeSpec): string {
   const parts: string[] = [];
   if (data.min !== undefined || data.max !== undefined) parts.push(`${data.min ?? '−∞'} … ${data.max ?? '∞'}${data.unit ? ` ${data.unit}` : ''}`);
   else if (data.unit) parts.push(data.unit);
-  if (data.step !== undefined) parts.push(`± ${data.step}`);
+  if (data.step !== undefined) parts.push(`Δ ${data.step}`);
   if (data.length !== undefined) parts.push(`≤ ${data.length} B`);
   if (data.labels) parts.push(Object.entries(data.labels).map(([key, label]) => `${key} ${label}`).join(' · '));
   if (data.fields) parts.push(`{ ${data.fields.map((field) => field.identifier).join(', ')} }`);
