@@ -66,3 +66,40 @@ TEST_CASE("[F-01] [F-02] 400 kills and power cuts lose nothing that was acknowle
         run_rounds(seed, 20, true);
     }
 }
+
+TEST_CASE(
+    "[F-05] [F-06] a disk that fails now and then: what it refused is not acknowledged, the sums still agree"
+) {
+    for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+        CAPTURE(seed);
+        Rig rig(seed, 4);
+        rig.start_hub();
+        rig.start_edge();
+        rig.start_driver();
+        REQUIRE(rig.ready(10s));
+        Random& random = rig.world.random();
+        for (int fault = 0; fault < 5; ++fault) {
+            rig.world.machine("edge").disk().add_fault(
+                {.kind = io::DiskFault::Kind::io_error,
+                 .op = random.below(2) == 0 ? io::DiskOp::sync : io::DiskOp::write,
+                 .path_part = "/data/uplink",
+                 .nth = 1 + random.below(20)}
+            );
+            rig.load(100, 2s);
+        }
+        rig.world.run_for(2s);
+        CHECK(rig.edge->ledger().unsaved > 0);
+        CHECK(rig.edge->log_stats().sync_errors > 0);
+        REQUIRE(rig.drain_backlog(5min));
+        rig.check_laws();
+        CHECK(rig.edge->ledger().balanced(
+            rig.edge->forwarder().held(), rig.edge->forwarder().waiting_for_disk()
+        ));
+        rig.crash_edge();
+        rig.start_edge();
+        REQUIRE(rig.ready(10s));
+        rig.load(20, 1s);
+        REQUIRE(rig.drain_backlog(5min));
+        rig.check_laws();
+    }
+}
