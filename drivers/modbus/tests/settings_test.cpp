@@ -1,5 +1,6 @@
 #include "bus.h"
 #include "settings.h"
+#include "thing/model.h"
 
 #include <doctest/doctest.h>
 
@@ -202,4 +203,7 @@ TEST_CASE("[modbus-config-9] the example's configuration is one without complain
         MESSAGE(complaint);
     CHECK(settings->complaints.empty());
     CHECK(settings->channels.at(0).devices.at(0).points.size() == 6);
+    const auto model = thing::Model::parse((*Json::parse(text.str()))["models"]["modbusdemo"]);
+    REQUIRE_MESSAGE(model.has_value(), (model ? std::string() : model.error().text()));
+    CHECK(model->properties().size() == 6);
 }
