@@ -274,8 +274,7 @@ void Client::Core::handle_publish(const Frame& frame, Mono now) {
         return;
     }
     if (packet->qos != 0) {
-        const std::size_t open = packet->qos == 2 ? qos2_.size() : 0;
-        if (acks_.size() + open >= std::max<std::uint16_t>(1, options_.receive_maximum)) {
+        if (acks_.size() + qos2_.size() >= std::max<std::uint16_t>(1, options_.receive_maximum)) {
             refuse({ReasonCode::receive_maximum_exceeded, "more messages than our Receive Maximum"});
             return;
         }

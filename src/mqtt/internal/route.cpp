@@ -65,7 +65,7 @@ const SubscriptionTree::Matches& Broker::Core::matches_for(const std::string& to
         return slot.matches;
     tree_.match(topic, scratch_matches_);
     if (scratch_matches_.plain.size() > 1) {
-        std::stable_sort(
+        std::sort(
             scratch_matches_.plain.begin(),
             scratch_matches_.plain.end(),
             [](const SubscriptionTree::Entry& a, const SubscriptionTree::Entry& b) {
