@@ -61,7 +61,8 @@ private:
 };
 
 // An inline namespace, because the client (http_client.h) has an HttpRequest of its own: the linker must not
-// take one for the other. A file that includes both headers says served::HttpRequest for this one.
+// take one for the other. A file that needs both includes http_client.h
+// first and says served::HttpRequest for this one.
 inline namespace served {
 
 struct HttpRequest {

@@ -29,7 +29,8 @@ struct WebSocketCodec::State {
     std::size_t fragments = 0;
     bool in_control = false; ///< the frame under way is a control frame
     bool too_big = false;
-    bool bad_close = false; ///< a close frame with half a code, which the library lets pass
+    std::uint16_t bad_close =
+        0; ///< the code for a close frame that the library lets pass, though it is broken
     bool told_closed = false;
     std::vector<Event> events;
 
@@ -86,13 +87,16 @@ struct WebSocketCodec::State {
     static void on_whole(wslay_event_context_ptr, const wslay_event_on_msg_recv_arg* arg, void* user) {
         State& state = of(user);
         if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
-            state.bad_close = arg->msg_length == 1;
-            if (state.bad_close)
-                return;
-            state.told_closed = true;
             const auto* text = reinterpret_cast<const char*>(arg->msg);
             const ByteView reason =
                 arg->msg_length > 2 ? ByteView(text + 2, arg->msg_length - 2) : ByteView{};
+            // The library forgets to look at a reason of which the code came in a piece of its own.
+            if (arg->msg_length == 1 || !is_utf8(reason)) {
+                state.bad_close =
+                    arg->msg_length == 1 ? WSLAY_CODE_PROTOCOL_ERROR : WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
+                return;
+            }
+            state.told_closed = true;
             const auto code =
                 arg->msg_length == 0 ? std::uint16_t{WSLAY_CODE_NO_STATUS_RCVD} : arg->status_code;
             state.events.push_back({Event::Kind::closed, Bytes(reason), code});
@@ -150,7 +154,9 @@ std::vector<WebSocketCodec::Event> WebSocketCodec::receive(ByteView bytes) {
     state.input = {};
     if (state.too_big)
         state.refuse(WSLAY_CODE_MESSAGE_TOO_BIG);
-    else if (result != 0 || state.bad_close)
+    else if (state.bad_close != 0)
+        state.refuse(state.bad_close);
+    else if (result != 0)
         state.refuse(WSLAY_CODE_PROTOCOL_ERROR);
     else
         wslay_event_send(state.context); // pongs, the echo of a close, the close that answers bad UTF-8

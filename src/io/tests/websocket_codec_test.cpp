@@ -160,3 +160,16 @@ TEST_CASE("nothing is heard after the end") {
     CHECK(events[0].kind == Kind::closed);
     CHECK(codec.receive(frame(text_frame, "ghost")).empty());
 }
+
+TEST_CASE("a close reason is checked wherever the frame is cut") {
+    const auto wire = frame('\x88', "\x11\x27\xb2\xc1yB");
+    for (std::size_t split = 0; split <= wire.size(); ++split) {
+        WebSocketCodec codec({});
+        auto events = codec.receive(ByteView(wire).substr(0, split));
+        for (auto& event : codec.receive(ByteView(wire).substr(split)))
+            events.push_back(std::move(event));
+        REQUIRE(events.size() == 1);
+        CHECK(events[0].code == 1007);
+        CHECK(codec.take_output() == "\x88\x02\x03\xef");
+    }
+}
