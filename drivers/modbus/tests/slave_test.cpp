@@ -248,6 +248,7 @@ TEST_CASE_FIXTURE(Plant, "[modbus-tcp-3] a slave that never answers does not hol
     edge.start({.config = configured_tcp({1, 9})}); // 9 is nobody
     start_driver();
     REQUIRE(wait_until([&] { return arrived("Counter").size() >= 40; }));
+    std::int64_t first = 0;
     std::int64_t last = 0;
     std::int64_t worst = 0;
     for (const std::string& line : edge_script::lines_of(slave_journal)) {
@@ -257,10 +258,15 @@ TEST_CASE_FIXTURE(Plant, "[modbus-tcp-3] a slave that never answers does not hol
         const std::int64_t at = (*json)["at"].as_int();
         if (last != 0)
             worst = std::max(worst, at - last);
+        if (first == 0)
+            first = at;
         last = at;
     }
     MESSAGE("longest pause between two polls, ms: ", worst);
     CHECK(worst <= 300 + 100 + 150); // one timeout, one period, and room for a busy machine
+    const auto polls = static_cast<std::int64_t>(journaled("read", "Counter").size());
+    MESSAGE("mean time between two polls, ms: ", (last - first) / (polls - 1));
+    CHECK((last - first) / (polls - 1) <= 100 + 100); // 100 alone; each of two taking turns would make it 300
     CHECK(edge.journaled(R"("action":"online","productKey":"modbusdemo","deviceName":"demo-1")") == 1);
     CHECK(edge.journaled(R"("action":"online","productKey":"modbusdemo","deviceName":"demo-9")") == 0);
 }

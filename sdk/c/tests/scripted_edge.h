@@ -15,6 +15,7 @@ extern "C" {
 #include <fcntl.h>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -155,7 +156,11 @@ private:
         const bool report = topic.find("/thing/event/") != std::string::npos;
         if (report && script_.reports_until_drop >= 0 && reports_++ == script_.reports_until_drop)
             return false;
-        const bool refuse = report && script_.puback_reason != 0;
+        // Like the edge: nothing is taken for a device that is not online on this connection.
+        const int reason = report && !online_.contains(topic.substr(0, topic.find("/thing/")))
+                               ? 0x87
+                               : script_.puback_reason;
+        const bool refuse = report && reason != 0;
         if (!refuse)
             note(topic, payload);
         if (message.packet_id != 0) {
@@ -164,7 +169,7 @@ private:
                 3,
                 static_cast<unsigned char>(message.packet_id >> 8),
                 static_cast<unsigned char>(message.packet_id & 0xff),
-                static_cast<unsigned char>(refuse ? script_.puback_reason : 0)
+                static_cast<unsigned char>(refuse ? reason : 0)
             };
             brim_bytes_put(&out_, reply, sizeof reply);
         }
@@ -178,10 +183,21 @@ private:
         const std::string reply = "{\"id\":" + payload.substr(id, payload.find(',') - id) +
                                   ",\"code\":" + std::to_string(script_.device_code) + "}";
         packet_publish(&out_, 0, "bus/driver/test/device_reply", reply.data(), reply.size());
-        if (payload.find("online") == std::string::npos || script_.device_code != 0)
+        const std::string device =
+            "/sys/" + member(payload, "productKey") + "/" + member(payload, "deviceName");
+        if (payload.find("\"online\"") == std::string::npos || script_.device_code != 0) {
+            online_.erase(device);
             return;
+        }
+        online_.insert(device);
         for (const auto& [topic, body] : script_.requests)
             packet_publish(&out_, 7, topic.c_str(), body.data(), body.size());
+    }
+
+    static std::string member(const std::string& json, const std::string& name) {
+        const std::string head = "\"" + name + "\":\"";
+        const std::size_t begin = json.find(head) + head.size();
+        return json.substr(begin, json.find('"', begin) - begin);
     }
 
     void note(const std::string& topic, const std::string& payload) {
@@ -207,6 +223,7 @@ private:
     int journal_;
     brim_bytes out_{};
     long reports_ = 0;
+    std::set<std::string> online_;
 };
 
 /// The process. Started in the constructor; kill() is SIGKILL, and start() brings it back with the same
