@@ -84,6 +84,7 @@ TEST_CASE("an atomic write replaces whole content, leaves no other file, and rea
     // What a crash in the middle of an earlier attempt leaves behind must not end up in the new content.
     CHECK((*folder.disk.open(path + ".new", OpenMode::create))->write_at(0, Bytes(100, 'z')).has_value());
     CHECK(write_file_atomically(folder.disk, path, "first version").has_value());
+    CHECK(read_file(folder.disk, path, 1'000).value() == "first version");
     CHECK(write_file_atomically(folder.disk, path, "second").has_value());
     CHECK(read_file(folder.disk, path, 6).value() == "second");
     CHECK(read_file(folder.disk, path, 5).error().code == Errc::too_large);

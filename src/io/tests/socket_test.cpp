@@ -290,7 +290,18 @@ TEST_CASE("a reset by the peer is told once, as closed, also while reading is pa
 TEST_CASE("a paused stream whose peer went away costs no turns, and tells the end when reading resumes") {
     Pair pair;
     pair.server->pause_reading(true);
-    pair.client->write("last words");
+    // With unread bytes at the peer its close is a reset, which epoll reports even when asked for nothing.
+    bool reset = false;
+    SUBCASE("by its end") {}
+    SUBCASE("by a reset") {
+        reset = true;
+    }
+    if (reset) {
+        pair.client->pause_reading(true);
+        pair.server->write("never read");
+    } else {
+        pair.client->write("last words");
+    }
     pair.settle(10ms);
     pair.client.reset();
     pair.settle(20ms);
@@ -304,7 +315,7 @@ TEST_CASE("a paused stream whose peer went away costs no turns, and tells the en
     CHECK(pair.at_server.closed == 0);
     pair.server->pause_reading(false);
     CHECK(pair.until([&] { return pair.at_server.closed == 1; }));
-    CHECK(pair.at_server.received == "last words");
+    CHECK(pair.at_server.received == (reset ? "" : "last words"));
 }
 
 TEST_CASE("bytes written before start() go out, and a stream closed before start() never calls") {
