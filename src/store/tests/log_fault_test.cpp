@@ -143,6 +143,28 @@ TEST_CASE("[B-88] the name of a new segment survives a power cut before its reco
     }
 }
 
+TEST_CASE("[F-01] what a killed process wrote but did not sync is safe before it is served") {
+    LogRig rig;
+    rig.open();
+    rig.fill(3, 100);
+    bool killed = false;
+    rig.disk().on_operation([&](DiskOp op, const std::string&) {
+        if (op == DiskOp::write && !killed) {
+            killed = true;
+            rig.machine().crash();
+        }
+    });
+    rig.append("written, not synced");
+    rig.world.run_for(1s);
+    REQUIRE(killed);
+    rig.log.reset();
+    rig.open();
+    REQUIRE(rig.read_all().size() == 4);
+    rig.power_cut(io::CutMode::lose_all);
+    rig.open();
+    CHECK(rig.read_all().size() == 4);
+}
+
 TEST_CASE("records that failed with a group do not overtake those that were waiting behind it") {
     LogRig rig;
     rig.open();
