@@ -25,7 +25,7 @@ after(async () => {
   await hub?.stop();
 });
 
-test(`${devices_count} devices stay responsive`, { timeout: 300_000 }, async (context) => {
+test(`${devices_count} devices stay responsive`, { timeout: 600_000 }, async (context) => {
   const api = new Api(hub.url);
   await api.call('POST', '/api/v1/setup', { token: new URL(hub.setupUrl).searchParams.get('t'), user: 'admin', password: 'a long enough sentence' });
   const product = await api.call('POST', '/api/v1/products', { name: 'Sensor' });

@@ -2,9 +2,20 @@
 
 import type { Json } from '../api/types';
 
+// Making an Intl formatter costs a hundred times its use, and a scrolling list asks for hundreds per frame.
+const made = new Map<string, unknown>();
+function keep<T>(key: string, make: () => T): T {
+  let held = made.get(key) as T | undefined;
+  if (held === undefined) made.set(key, (held = make()));
+  return held;
+}
+function numbers(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  return keep(`n ${locale} ${options.maximumFractionDigits ?? ''} ${options.maximumSignificantDigits ?? ''} ${options.useGrouping ?? ''}`, () => new Intl.NumberFormat(locale, options));
+}
+
 export function relativeTime(ms: number, now: number, locale: string): string {
   const seconds = Math.round((ms - now) / 1000);
-  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  const format = keep(`r ${locale}`, () => new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' }));
   const size = Math.abs(seconds);
   if (size < 2) return format.format(0, 'second');
   if (size < 60) return format.format(seconds, 'second');
@@ -33,14 +44,15 @@ export function dateTime(ms: number, locale: string): string {
 
 /** With milliseconds and zone, for tooltips: the exact answer. */
 export function exactTime(ms: number, locale: string): string {
-  return new Intl.DateTimeFormat(locale, {
+  const format = keep(`x ${locale}`, () => new Intl.DateTimeFormat(locale, {
     year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit',
     fractionalSecondDigits: 3, hour12: false, timeZoneName: 'short',
-  }).format(ms);
+  }));
+  return format.format(ms);
 }
 
 export function clockTime(ms: number, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hour12: false }).format(ms);
+  return keep(`c ${locale}`, () => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hour12: false })).format(ms);
 }
 
 export function bytes(amount: number, locale: string): string {
@@ -51,19 +63,19 @@ export function bytes(amount: number, locale: string): string {
     value /= 1024;
     unit += 1;
   }
-  return `${new Intl.NumberFormat(locale, { maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0 }).format(value)} ${units[unit]}`;
+  return `${numbers(locale, { maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0 }).format(value)} ${units[unit]}`;
 }
 
 export function count(amount: number, locale: string): string {
-  return new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(amount);
+  return numbers(locale, { maximumFractionDigits: 1 }).format(amount);
 }
 
 /** A measured number without the noise of binary fractions: at most 6 significant digits, integers in full. */
 export function measured(value: number, locale: string): string {
   if (!Number.isFinite(value)) return String(value);
   const format = Number.isInteger(value)
-    ? new Intl.NumberFormat(locale, { maximumFractionDigits: 0, useGrouping: Math.abs(value) >= 10_000 })
-    : new Intl.NumberFormat(locale, { maximumSignificantDigits: 6, useGrouping: Math.abs(value) >= 10_000 });
+    ? numbers(locale, { maximumFractionDigits: 0, useGrouping: Math.abs(value) >= 10_000 })
+    : numbers(locale, { maximumSignificantDigits: 6, useGrouping: Math.abs(value) >= 10_000 });
   return format.format(value);
 }
 
