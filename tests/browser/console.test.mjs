@@ -221,6 +221,24 @@ describe('console', () => {
     await page.close();
   });
 
+  test('a gateway takes a device and lets it go', async () => {
+    const kind = await api.call('POST', '/api/v1/products', { name: 'Line gateway', nodeType: 'gateway' });
+    await api.call('POST', '/api/v1/devices', { productKey: kind.productKey, deviceName: 'gw-1' });
+    const { page, faults } = await open(`/gateways/${kind.productKey}/gw-1`);
+    await page.click('[data-test=bind]');
+    await page.click('.dialog .n-base-selection');
+    await page.click('.n-base-select-option >> text=Boiler');
+    await page.click('.dialog footer >> text=Add');
+    await page.locator('[role=row] .name').waitFor();
+    const subs = await api.call('GET', `/api/v1/gateways/${kind.productKey}/gw-1/devices`);
+    assert.deepEqual(subs.items.map((/** @type {{ deviceName: string }} */ item) => item.deviceName), [device.deviceName]);
+    await page.click('[role=row] >> text=Remove');
+    await page.click('[data-test=confirm]');
+    await page.waitForSelector('text=No sub-devices yet');
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
   test('a token is shown once and works', async () => {
     const { page, faults } = await open('/access?tab=tokens');
     await page.click('[data-test=add-token] >> nth=0');
