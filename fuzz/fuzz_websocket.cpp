@@ -24,8 +24,11 @@ std::string run(brim::ByteView wire, std::size_t split) {
                 (text && !brim::is_utf8(event.payload)))
                 std::abort();
             closed = event.kind == Event::Kind::closed;
-            seen += std::to_string(static_cast<int>(event.kind)) + " " + std::to_string(event.code) + " ";
-            seen += event.payload + "\n";
+            // How a conversation ends is left out: wslay 1.1.1 judges a close reason differently when the
+            // frame is cut inside its code, so the same close may be told with its own code or with 1007,
+            // sooner or later.
+            if (!closed)
+                seen += std::to_string(static_cast<int>(event.kind)) + " " + event.payload + "\n";
         }
         if (closed != codec.over())
             std::abort();
