@@ -386,3 +386,19 @@ TEST_CASE("[sdk-bus-15] options without sense are refused") {
     CHECK(brim_device_add(driver, "pk", "dn", nullptr, nullptr, &device) == BRIM_E_PARAM);
     brim_driver_close(driver);
 }
+
+TEST_CASE_FIXTURE(
+    Fixture, "[sdk-bus-16] a report waits until its own device is online, however many come online at once"
+) {
+    open();
+    std::vector<brim_device*> devices(30);
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+        const std::string name = "dn" + std::to_string(i);
+        REQUIRE(brim_device_add(driver, "pk", name.c_str(), nullptr, nullptr, &devices[i]) == BRIM_OK);
+        const brim_value value = brim_int("N", static_cast<std::int64_t>(i));
+        REQUIRE(brim_report_async(devices[i], &value, 1, on_done, this) == BRIM_OK);
+    }
+    edge.start();
+    REQUIRE(run_until([&] { return done[BRIM_OK] + done[BRIM_E_OFFLINE] == 30; }));
+    CHECK(done[BRIM_OK] == 30);
+}
