@@ -1,5 +1,5 @@
-// Any bytes as WebSocket frames: cut in two anywhere they give the same messages and the same end, within the
-// limits; text is UTF-8, and nothing follows a close.
+// Any bytes as WebSocket frames: cut in two anywhere they give the same messages, within the limits; text is
+// UTF-8, and nothing follows a close.
 #include "io/websocket_codec.h"
 
 #include <cstddef>
