@@ -124,6 +124,33 @@ TEST_CASE("[F-09] truncated at every 512 bytes: opens, serves what is left, coun
     }
 }
 
+TEST_CASE("[F-02] what was behind a torn tail does not come back behind records written later") {
+    LogRig rig(19);
+    rig.open();
+    const std::string body(600, 'x');
+    rig.append(body);
+    rig.append("torn " + body);
+    rig.append("ghost " + body);
+    REQUIRE(rig.wait(3));
+    rig.kill();
+    // One group of which the middle never reached the disk.
+    const auto path = rig.segment_paths().front();
+    const auto torn = rig.disk().content(path).find("torn ");
+    REQUIRE(torn != std::string::npos);
+    rig.disk().corrupt(path, torn, std::string(100, '\0'));
+    rig.open();
+    CHECK(rig.read_all().size() == 1);
+    CHECK(rig.log->stats().quarantined_records == 0);
+    CHECK(rig.log->stats().next == 2);
+    REQUIRE(rig.append_durable("other" + body)
+    ); // as long as the torn one: the ghost would follow without a gap
+    rig.kill();
+    rig.open();
+    const auto all = rig.read_all();
+    REQUIRE(all.size() == 2);
+    CHECK(all[1].second == "other" + body);
+}
+
 TEST_CASE("[F-10] a lost segment is noticed and counted, the rest is served in order") {
     LogRig rig(11);
     make_backlog(rig);
