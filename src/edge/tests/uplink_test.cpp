@@ -158,17 +158,21 @@ TEST_CASE("a device the hub refuses holds back nobody else, and its reports foll
 
 TEST_CASE("a device that goes offline is logged out only after its last report was delivered") {
     Rig rig(10, 2);
+    rig.config.uplink.inflight = 2;
     fill(rig, 50);
+    rig.hub->ack_delay = 200ms; // the backlog takes seconds: time enough to leave too early
     const auto gone = rig.devices[0];
     rig.driver->announce(gone, false);
     rig.world.run_for(1s);
     rig.world.links().heal_both("edge", "hub");
     REQUIRE(rig.drain_backlog(2min));
+    CHECK_FALSE(rig.recorder.logouts.contains(gone.text()));
     REQUIRE(rig.world.run_until([&] { return rig.recorder.logouts.contains(gone.text()); }, 10s));
+    CHECK(rig.recorder.logins.at(gone.text()) == 1);
     CHECK_FALSE(rig.recorder.logouts.contains(rig.devices[1].text()));
     rig.check_laws();
     CHECK(rig.recorder.stored.size() == rig.acked.size());
-    CHECK_FALSE(rig.driver->report_from(gone, 999'999) == false);
+    REQUIRE(rig.driver->report_from(gone, 999'999));
     rig.world.run_for(1s);
     CHECK(rig.driver->refused[0x87] == 1);
 }
