@@ -180,7 +180,7 @@ public:
         return raw(bytes);
     }
 
-    /// CONNECT and its CONNACK.
+    /// CONNECT and its CONNACK. Views in answers live until the next packet is taken.
     Connack join(std::string_view client_id, bool clean_start = true, std::uint32_t session_expiry_s = 0) {
         Connect packet;
         packet.client_id = client_id;
@@ -195,7 +195,7 @@ public:
     }
 
     Connack connack() {
-        const auto packet = decode_connack(take(PacketType::connack).frame(), version_, {});
+        const auto packet = decode_connack((last_ = take(PacketType::connack)).frame(), version_, {});
         REQUIRE(packet.has_value());
         return *packet;
     }
@@ -304,7 +304,7 @@ public:
     }
 
     Ack acked(PacketType type) {
-        const auto packet = decode_ack(take(type).frame(), version_, {});
+        const auto packet = decode_ack((last_ = take(type)).frame(), version_, {});
         REQUIRE(packet.has_value());
         return *packet;
     }
