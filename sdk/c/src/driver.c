@@ -175,7 +175,9 @@ void brim_driver_wake(brim_driver* driver) {
 void brim_driver_run(brim_driver* driver, int timeout_ms) {
     if (driver->callback_depth > 0)
         return; /* a callback that wants to wait inside of itself would never end */
+    pthread_mutex_lock(&driver->lock); /* a blocking report of another thread asks who the runner is */
     driver->runner = pthread_self();
+    pthread_mutex_unlock(&driver->lock);
     if (driver->link == LINK_DOWN && mono_ms() >= driver->retry_at)
         link_start(driver);
     session_send(driver);

@@ -70,7 +70,7 @@ struct brim_driver {
     int wake_fd;
 
     /* the runner's */
-    pthread_t runner;
+    pthread_t runner; /* (L) */
     int callback_depth;
     enum link_state link;
     int fd;

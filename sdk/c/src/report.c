@@ -268,8 +268,11 @@ static void waiter_done(int code, void* user) {
         free(wait); /* otherwise the caller sees `completed` and frees */
 }
 
-static bool on_runner(const brim_driver* driver) {
-    return pthread_equal(pthread_self(), driver->runner) != 0;
+static bool on_runner(brim_driver* driver) {
+    pthread_mutex_lock(&driver->lock);
+    const bool same = pthread_equal(pthread_self(), driver->runner) != 0;
+    pthread_mutex_unlock(&driver->lock);
+    return same;
 }
 
 static void wait_off_runner(brim_driver* driver, const waiter* wait, int timeout_ms) {
