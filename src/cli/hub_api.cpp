@@ -75,7 +75,7 @@ Error problem_of(const std::string& url, int status, const std::string& body) {
 } // namespace
 
 Result<Json> HubApi::call(std::string_view method, const std::string& path, const Json* body) {
-    io::HttpRequest request;
+    io::HttpFetch request;
     request.method = method;
     request.url = context_.url + path;
     request.ca_file = context_.ca_file;
@@ -89,9 +89,9 @@ Result<Json> HubApi::call(std::string_view method, const std::string& path, cons
         request.headers.emplace_back("Content-Type", "application/json");
         request.body = body->text();
     }
-    std::optional<Result<io::HttpResponse>> answer;
+    std::optional<Result<io::HttpAnswer>> answer;
     const auto exchange =
-        machinery_->client.request(std::move(request), [&](Result<io::HttpResponse> response) {
+        machinery_->client.request(std::move(request), [&](Result<io::HttpAnswer> response) {
             answer = std::move(response);
             machinery_->loop.stop();
         });
@@ -104,7 +104,7 @@ Result<Json> HubApi::call(std::string_view method, const std::string& path, cons
             error.code = Errc::unavailable;
         return fail(std::move(error));
     }
-    const io::HttpResponse& response = **answer;
+    const io::HttpAnswer& response = **answer;
     if (response.status >= 400)
         return fail(problem_of(context_.url + path, response.status, response.body));
     if (const std::string_view set = response.header("set-cookie"); !set.empty())
@@ -141,7 +141,7 @@ Result<Json> HubApi::list(const std::string& path) {
 Result<void> HubApi::events(
     const std::string& path, const std::function<bool(std::string_view type, const Json& data)>& on_event
 ) {
-    io::HttpRequest request;
+    io::HttpFetch request;
     request.url = context_.url + path;
     request.ca_file = context_.ca_file;
     request.timeout = Duration::zero();
@@ -166,9 +166,9 @@ Result<void> HubApi::events(
         if (!wanted)
             machinery_->loop.stop();
     };
-    std::optional<Result<io::HttpResponse>> answer;
+    std::optional<Result<io::HttpAnswer>> answer;
     const auto exchange =
-        machinery_->client.request(std::move(request), [&](Result<io::HttpResponse> response) {
+        machinery_->client.request(std::move(request), [&](Result<io::HttpAnswer> response) {
             answer = std::move(response);
             machinery_->loop.stop();
         });

@@ -40,7 +40,7 @@ std::string_view trimmed(std::string_view text) {
 
 } // namespace
 
-std::string_view HttpResponse::header(std::string_view name) const noexcept {
+std::string_view HttpAnswer::header(std::string_view name) const noexcept {
     for (const auto& [key, value] : headers)
         if (key == name)
             return value;
@@ -98,7 +98,7 @@ namespace {
 
 class CurlExchange final : public HttpExchange {
 public:
-    CurlExchange(CURLM* multi, std::set<CurlExchange*>& with_news, HttpRequest request, HttpDone done)
+    CurlExchange(CURLM* multi, std::set<CurlExchange*>& with_news, HttpFetch request, HttpDone done)
         : multi_(multi), with_news_(with_news), request_(std::move(request)), done_(std::move(done)),
           easy_(curl_easy_init()) {
         BRIM_ASSERT(easy_ != nullptr, "libcurl has memory for a request");
@@ -320,11 +320,11 @@ private:
 
     CURLM* multi_;
     std::set<CurlExchange*>& with_news_;
-    HttpRequest request_;
+    HttpFetch request_;
     HttpDone done_;
     CURL* easy_;
     curl_slist* headers_ = nullptr;
-    HttpResponse response_;
+    HttpAnswer response_;
     Bytes chunks_;
     std::size_t header_bytes_ = 0;
     std::string forbidden_;
@@ -412,7 +412,7 @@ HttpClient::HttpClient(EpollLoop& loop) : state_(std::make_unique<State>(loop)) 
 
 HttpClient::~HttpClient() = default;
 
-std::unique_ptr<HttpExchange> HttpClient::request(HttpRequest request, HttpDone done) {
+std::unique_ptr<HttpExchange> HttpClient::request(HttpFetch request, HttpDone done) {
     auto exchange =
         std::make_unique<CurlExchange>(state_->multi, state_->with_news, std::move(request), std::move(done));
     if (auto begun = exchange->begin(); !begun)

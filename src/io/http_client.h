@@ -13,7 +13,7 @@
 
 namespace brim::io {
 
-struct HttpRequest {
+struct HttpFetch {
     std::string method = "GET";
     std::string url{};
     std::vector<std::pair<std::string, std::string>> headers{};
@@ -32,7 +32,7 @@ struct HttpRequest {
     std::function<bool(const std::string& address)> allow_address{};
 };
 
-struct HttpResponse {
+struct HttpAnswer {
     int status = 0;
     std::vector<std::pair<std::string, std::string>> headers; ///< names in lower case, of the last response
     Bytes body;
@@ -41,7 +41,7 @@ struct HttpResponse {
     std::string_view header(std::string_view name) const noexcept;
 };
 
-using HttpDone = std::move_only_function<void(Result<HttpResponse>)>;
+using HttpDone = std::move_only_function<void(Result<HttpAnswer>)>;
 
 /// A request under way; destroying it cancels it (no further call). May be destroyed inside its callbacks.
 class HttpExchange {
@@ -60,7 +60,7 @@ public:
     HttpClient& operator=(const HttpClient&) = delete;
 
     /// `done` runs once, never from inside this call. A status of 400 or 500 is a response, not an error.
-    std::unique_ptr<HttpExchange> request(HttpRequest request, HttpDone done);
+    std::unique_ptr<HttpExchange> request(HttpFetch request, HttpDone done);
 
 private:
     struct State;

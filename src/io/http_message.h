@@ -60,11 +60,6 @@ private:
     std::vector<std::pair<std::string, std::string>> parameters_;
 };
 
-// An inline namespace, because the client (http_client.h) has an HttpRequest of its own: the linker must not
-// take one for the other. A file that needs both includes http_client.h
-// first and says served::HttpRequest for this one.
-inline namespace served {
-
 struct HttpRequest {
     std::string method; ///< as sent; no header overrides it
     std::string
@@ -77,8 +72,6 @@ struct HttpRequest {
     Peer peer;
     bool encrypted = false; ///< the connection is TLS
 };
-
-} // namespace served
 
 /// Decodes %HH exactly once. Refuses (Errc::malformed): a '%' without two hex digits, NUL and other control
 /// characters,

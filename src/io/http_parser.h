@@ -66,7 +66,7 @@ public:
     bool idle() const noexcept;
 
     /// From head_end on: without body, and in done with it.
-    const served::HttpRequest& request() const noexcept { return request_; }
+    const HttpRequest& request() const noexcept { return request_; }
 
     /// In head_end: a declared length above it is refused at once.
     void set_body_max(std::size_t bytes);
@@ -83,7 +83,7 @@ public:
     const HttpRefusal& refusal() const noexcept { return refusal_; }
 
     /// In done: the request; the parser is then ready for the next.
-    served::HttpRequest take();
+    HttpRequest take();
 
 private:
     class Machine; ///< the library's parser, seen only in the .cpp
@@ -106,7 +106,7 @@ private:
     std::size_t wire_bytes_ = 0; ///< body bytes with their chunk framing
     bool expects_continue_ = false;
     bool keep_alive_ = false;
-    served::HttpRequest request_;
+    HttpRequest request_;
     HttpRefusal refusal_;
 };
 

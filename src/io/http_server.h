@@ -62,7 +62,7 @@ public:
     /// Answers 101 and hands the connection over; or answers with the refusal's status (400, 403, 426) and
     /// returns the error. `request` is the one this responder came with.
     Result<std::unique_ptr<WebSocket>>
-    upgrade_websocket(const served::HttpRequest& request, const WebSocketOptions& options);
+    upgrade_websocket(const HttpRequest& request, const WebSocketOptions& options);
 
     /// The client has left; an answer would go nowhere.
     bool client_gone() const;
@@ -82,11 +82,11 @@ class HttpHandler {
 public:
     virtual ~HttpHandler() = default;
     /// Called with the complete request, on the loop.
-    virtual void on_request(served::HttpRequest request, HttpResponder responder) = 0;
+    virtual void on_request(HttpRequest request, HttpResponder responder) = 0;
 
     /// The largest body accepted for a request of which the head has arrived; more is answered 413. Deny
     /// early here.
-    virtual std::size_t body_bytes_max(const served::HttpRequest& head, const HttpLimits& limits) {
+    virtual std::size_t body_bytes_max(const HttpRequest& head, const HttpLimits& limits) {
         (void)head;
         return limits.body_bytes_max;
     }

@@ -33,7 +33,7 @@ struct WebSocketAccept {
 
 /// Judges an upgrade request. Errc::malformed (answer 400), Errc::unsupported (a version other than 13,
 /// answer 426), Errc::denied (origin, answer 403).
-Result<WebSocketAccept> accept_websocket(const served::HttpRequest& request, const WebSocketOptions& options);
+Result<WebSocketAccept> accept_websocket(const HttpRequest& request, const WebSocketOptions& options);
 
 /// Receives what happens on a WebSocket. A handler may destroy it from inside any call.
 class WebSocketHandler {

@@ -157,11 +157,11 @@ static void report(host* self) {
     }
 }
 
-int main(void) {
+int main(int argc, char** argv) {
     host self = {.settings = {.interval_ms = 1000, .disk_path = "/"}};
-    const brim_driver_options options = {
-        .on_config = on_config, .on_connection = on_connection, .user = &self
-    };
+    brim_driver_options options = {.on_config = on_config, .on_connection = on_connection, .user = &self};
+    if (argc == 3 && strcmp(argv[1], "--journal") == 0)
+        options.journal_fd = open(argv[2], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     brim_driver* driver;
     if (brim_driver_open(&options, &driver) != BRIM_OK) {
         fprintf(

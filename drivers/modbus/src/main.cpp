@@ -4,6 +4,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <fcntl.h>
+#include <string_view>
 
 namespace {
 
@@ -15,12 +17,14 @@ void on_signal(int) {
 
 } // namespace
 
-int main() {
+int main(int argc, char** argv) {
     const brim::SystemClock clock;
     brim::Log log(clock);
     brim::modbus::Bus bus(log);
     brim_driver_options options{};
     options.user = &bus;
+    if (argc == 3 && std::string_view(argv[1]) == "--journal")
+        options.journal_fd = open(argv[2], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     options.on_config = [](brim_driver*, const char* json, std::size_t size, void* user) {
         static_cast<brim::modbus::Bus*>(user)->configure({json, size});
     };

@@ -158,6 +158,7 @@ int brim_driver_open(const brim_driver_options* options, brim_driver** out) {
     driver->runner = pthread_self();
     driver->next_id = 1;
     driver->window = 1;
+    driver->journal_fd = options->journal_fd;
     driver->random = (uint64_t)brim_now_ms() * 2654435761u + (uint64_t)getpid() * 40503u + 1;
     driver->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!take_options(driver, options) || driver->wake_fd < 0) {

@@ -62,6 +62,7 @@ typedef struct {
 } report_list;
 
 struct brim_driver {
+    int journal_fd; /* 0 = none */
     char *bus_path, *token;
     char name[NAME_BYTES_MAX];
     brim_driver_options options;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 
 static void append(report_list* list, report* entry) {
@@ -97,6 +98,21 @@ static int code_of_reason(uint8_t reason) {
     }
 }
 
+/* One write, so that lines of a process that is killed are whole or absent. A failing journal never holds up
+ * reports. */
+static void note_in_journal(const brim_driver* driver, const report* entry) {
+    if (driver->journal_fd <= 0)
+        return;
+    const struct iovec parts[] = {
+        {.iov_base = (void*)(uintptr_t)entry->data, .iov_len = entry->topic_size - 1},
+        {.iov_base = (void*)(uintptr_t)" ", .iov_len = 1},
+        {.iov_base = (void*)(uintptr_t)(entry->data + entry->topic_size), .iov_len = entry->payload_size},
+        {.iov_base = (void*)(uintptr_t)"\n", .iov_len = 1}
+    };
+    const ssize_t written = writev(driver->journal_fd, parts, 4);
+    (void)written;
+}
+
 void report_acknowledged(brim_driver* driver, uint16_t packet_id, uint8_t reason) {
     if (packet_id == 0 || packet_id > BRIM_WINDOW_MAX)
         return;
@@ -104,9 +120,10 @@ void report_acknowledged(brim_driver* driver, uint16_t packet_id, uint8_t reason
     report* entry = driver->by_packet_id[packet_id];
     if (entry != NULL) {
         const bool taken = reason < 0x80;
-        if (taken)
+        if (taken) {
             driver->counts.acknowledged++;
-        else
+            note_in_journal(driver, entry);
+        } else
             driver->counts.refused++;
         finish(driver, &driver->in_flight, entry, taken ? BRIM_OK : code_of_reason(reason));
     }

@@ -34,8 +34,7 @@ public:
 
     void set_on_gone(std::function<void()> gone) { on_gone_ = std::move(gone); }
 
-    Result<std::unique_ptr<WebSocket>>
-    upgrade(const served::HttpRequest& request, const WebSocketOptions& options);
+    Result<std::unique_ptr<WebSocket>> upgrade(const HttpRequest& request, const WebSocketOptions& options);
     /// The handler dropped its responder.
     void answer_forgotten();
 

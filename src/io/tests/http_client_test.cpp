@@ -48,8 +48,8 @@ struct RawServer : LoopFixture {
         return scheme + "://127.0.0.1:" + std::to_string(listener->local().port) + path;
     }
 
-    Result<HttpResponse> ask(HttpRequest request) {
-        std::optional<Result<HttpResponse>> got;
+    Result<HttpAnswer> ask(HttpFetch request) {
+        std::optional<Result<HttpAnswer>> got;
         bool inside = true;
         const auto exchange = client.request(std::move(request), [&](auto response) {
             CHECK_FALSE(inside);

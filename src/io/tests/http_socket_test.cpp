@@ -15,7 +15,7 @@ using namespace brim::io;
 namespace {
 
 struct Echo : HttpHandler {
-    void on_request(served::HttpRequest request, HttpResponder responder) override {
+    void on_request(HttpRequest request, HttpResponder responder) override {
         if (request.path == "/stream") {
             auto writer = responder.start_stream(200, {{"Content-Type", "text/plain"}});
             for (int i = 0; i < 3; ++i)

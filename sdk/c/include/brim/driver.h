@@ -109,6 +109,9 @@ typedef struct {
         window_max; /* 0 = the constants above, which are also the upper bounds */
     uint32_t backoff_min_ms,
         backoff_max_ms; /* 0 = 100 and 5000; full jitter between 0 and the current step */
+    /* Open file that gets one line, "topic payload", for each report the edge has on its disk: for audits
+     * that compare both ends. 0 = none. */
+    int journal_fd;
 } brim_driver_options;
 
 /* Makes a driver; connects in brim_driver_run(). BRIM_E_PARAM without a path or name, or with a name that is
