@@ -109,6 +109,8 @@ Json device_member(const Json& entry, std::string_view name) {
     if (custom.is_object()) {
         return custom.find(name) != nullptr ? custom[name] : custom["deviceConfig"][name];
     }
+    if (custom.as_string().empty())
+        return {};
     const auto parsed =
         Json::parse(custom.as_string(), {.bytes_max = 65'536, .depth_max = 16, .values_max = 1'000});
     if (!parsed)
