@@ -18,10 +18,13 @@ void run_rounds(std::uint64_t seed, unsigned rounds, bool power) {
     rig.world.links().partition_both("edge", "hub");
     rig.start_edge();
     rig.start_driver();
+    rig.slow_disk(8ms);
     bool linked = false;
     for (unsigned round = 0; round < rounds; ++round) {
         Random& random = rig.world.random();
         rig.load(40, std::chrono::milliseconds(20 + random.below(600)));
+        rig.burst(20); // and the end comes between arriving, syncing and acknowledging
+        rig.world.run_for(std::chrono::microseconds(random.below(20'000)));
         if (power && random.below(2) == 0)
             rig.power_cut();
         else

@@ -240,15 +240,22 @@ TEST_CASE("[F-95] stopping under load syncs everything accepted, says goodbye an
         start_all(rig);
         rig.hub->silent = seed % 2 == 0; // a hub that never answers must not hold it up
         rig.load(500, 2s);
+        rig.slow_disk(30ms);
+        rig.burst(50);
+        rig.world.run_for(3ms);
         bool done = false;
         const Mono began = rig.world.now();
-        rig.edge->drain([&] { done = true; });
+        std::uint64_t unsynced = 1;
+        rig.edge->drain([&] {
+            done = true;
+            unsynced = rig.edge->forwarder().waiting_for_disk();
+        });
         rig.load(500, 50ms);
         REQUIRE(rig.world.run_until([&] { return done; }, 10s));
         CHECK(rig.world.now() - began < 10s);
         rig.world.run_for(100ms);
         CHECK(rig.hub->broker().stats().connections == 0);
-        CHECK(rig.edge->forwarder().waiting_for_disk() == 0);
+        CHECK(unsynced == 0);
         CHECK(rig.edge->ledger().accepted == rig.edge->ledger().stored);
         check_ledger(rig);
         rig.crash_edge();

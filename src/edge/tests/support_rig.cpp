@@ -282,6 +282,19 @@ void Rig::load(unsigned per_second, Duration span) {
     }
 }
 
+void Rig::burst(unsigned count) {
+    for (unsigned i = 0; i < count && driver && driver->ready(); ++i) {
+        if (driver->report(next_value))
+            ++next_value;
+    }
+}
+
+void Rig::slow_disk(Duration sync) {
+    world.machine("edge").disk().add_fault(
+        {.kind = io::DiskFault::Kind::slow, .op = io::DiskOp::sync, .times = UINT64_MAX, .delay = sync}
+    );
+}
+
 bool Rig::drain_backlog(Duration at_most) {
     return world.run_until([this] { return edge->forwarder().held() == 0; }, at_most);
 }

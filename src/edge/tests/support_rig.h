@@ -143,6 +143,10 @@ public:
     void start_driver();
     /// Reports `per_second` unique values for `span` of virtual time.
     void load(unsigned per_second, Duration span);
+    /// Reports `count` values at once.
+    void burst(unsigned count);
+    /// From now on each sync takes this long.
+    void slow_disk(Duration sync);
     /// Runs until nothing is held any more.
     bool drain_backlog(Duration at_most);
     bool ready(Duration at_most);
