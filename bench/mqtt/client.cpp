@@ -1,0 +1,400 @@
+#include "mqtt/client.h"
+
+#include "mqtt/meters.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+
+namespace brim::bench {
+
+namespace {
+
+constexpr std::size_t read_bytes = 256 * 1024;
+constexpr std::size_t move_bytes_min = 1024 * 1024; // moving the rest of a long output is worth it from here
+
+SSL_SESSION* last_session = nullptr; // the callback has no argument of ours; one client, one thread
+
+int keep_session(SSL*, SSL_SESSION* session) {
+    SSL_SESSION_free(last_session);
+    last_session = session;
+    return 1;
+}
+
+ssl_ctx_st* make_tls(const Options& options) {
+    SSL_CTX* const made = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(made, TLS1_3_VERSION);
+    SSL_CTX_set_verify(made, SSL_VERIFY_NONE, nullptr); // a load generator on loopback
+    SSL_CTX_set_mode(
+        made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS
+    );
+    if (options.resume) {
+        SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(made, keep_session);
+    }
+    return made;
+}
+
+std::ptrdiff_t tls_result(SSL* ssl, int result) {
+    if (result > 0)
+        return result;
+    const int error = SSL_get_error(ssl, result);
+    if (error == SSL_ERROR_ZERO_RETURN)
+        return 0;
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : EIO;
+    return -1;
+}
+
+unsigned char byte_at(std::string_view bytes, std::size_t at) {
+    return static_cast<unsigned char>(bytes[at]);
+}
+
+} // namespace
+
+void put_u16(std::string& out, unsigned value) {
+    out.push_back(static_cast<char>(value >> 8));
+    out.push_back(static_cast<char>(value));
+}
+
+void put_length(std::string& out, std::size_t value) {
+    do {
+        const std::size_t rest = value >> 7;
+        out.push_back(static_cast<char>((value & 127) | (rest != 0 ? 128 : 0)));
+        value = rest;
+    } while (value != 0);
+}
+
+void put_text(std::string& out, std::string_view text) {
+    put_u16(out, static_cast<unsigned>(text.size()));
+    out += text;
+}
+
+Clients::Clients(const Options& options, ClientEvents& events)
+    : options_(options), events_(events), epoll_(epoll_create1(EPOLL_CLOEXEC)), buffer_(read_bytes) {
+    if (options.tls)
+        tls_ = make_tls(options);
+}
+
+Clients::~Clients() {
+    SSL_CTX_free(tls_);
+    ::close(epoll_);
+}
+
+bool Clients::open(Conn& conn) {
+    conn.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (conn.fd < 0)
+        return false;
+    const int one = 1;
+    setsockopt(conn.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    const std::uint64_t turn = addresses_++;
+    const auto sources = static_cast<std::uint64_t>(options_.sources);
+    const auto generic = reinterpret_cast<sockaddr*>(&address);
+    if (sources > 1) {
+        setsockopt(conn.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+        const auto source = static_cast<std::uint32_t>(turn % sources);
+        address.sin_addr.s_addr = htonl(0x7f010001U + source / 250 * 256 + source % 250);
+        if (bind(conn.fd, generic, sizeof address) < 0)
+            give_up("bind");
+    }
+    inet_pton(AF_INET, options_.host.c_str(), &address.sin_addr);
+    if (options_.destinations > 1) {
+        const std::uint64_t step = turn / sources % static_cast<std::uint64_t>(options_.destinations);
+        address.sin_addr.s_addr = htonl(ntohl(address.sin_addr.s_addr) + static_cast<std::uint32_t>(step));
+    }
+    address.sin_port = htons(static_cast<std::uint16_t>(options_.port));
+    if (connect(conn.fd, generic, sizeof address) < 0 && errno != EINPROGRESS) {
+        ::close(std::exchange(conn.fd, -1));
+        return false;
+    }
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT;
+    event.data.ptr = &conn;
+    conn.want_out = true;
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, conn.fd, &event);
+    if (tls_ != nullptr) {
+        conn.ssl = SSL_new(tls_);
+        SSL_set_fd(conn.ssl, conn.fd);
+        SSL_set_connect_state(conn.ssl);
+        if (options_.resume && last_session != nullptr)
+            SSL_set_session(conn.ssl, last_session);
+    }
+    return true;
+}
+
+void Clients::leave(Conn& conn) {
+    conn.out.assign("\xe0\x00", 2);
+    conn.sent = 0;
+    flush(conn);
+    const linger reset{1, 0};
+    setsockopt(conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(conn);
+}
+
+void Clients::close(Conn& conn) {
+    if (conn.ssl != nullptr) {
+        // A connection cut without close_notify would make its session unusable for resumption.
+        SSL_set_shutdown(conn.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(std::exchange(conn.ssl, nullptr));
+    }
+    if (conn.fd >= 0)
+        ::close(std::exchange(conn.fd, -1));
+    conn.up = conn.tcp_ready = conn.tls_ready = conn.greeted = conn.want_out = false;
+    conn.out.clear();
+    conn.partial.clear();
+    conn.sent = 0;
+}
+
+bool Clients::resumed(const Conn& conn) const {
+    return conn.ssl != nullptr && SSL_session_reused(conn.ssl) == 1;
+}
+
+std::ptrdiff_t Clients::write(Conn& conn, std::string_view bytes) {
+    if (conn.ssl == nullptr)
+        return send(conn.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const auto size = static_cast<int>(std::min<std::size_t>(bytes.size(), 1U << 30));
+    return tls_result(conn.ssl, SSL_write(conn.ssl, bytes.data(), size));
+}
+
+std::ptrdiff_t Clients::read(Conn& conn, char* into, std::size_t size) {
+    if (conn.ssl == nullptr)
+        return recv(conn.fd, into, size, 0);
+    return tls_result(conn.ssl, SSL_read(conn.ssl, into, static_cast<int>(size)));
+}
+
+void Clients::watch(Conn& conn, bool writable) {
+    if (conn.want_out == writable)
+        return;
+    conn.want_out = writable;
+    epoll_event event{};
+    event.events = std::uint32_t{EPOLLIN} | (writable ? std::uint32_t{EPOLLOUT} : 0U);
+    event.data.ptr = &conn;
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, conn.fd, &event);
+}
+
+void Clients::flush(Conn& conn) {
+    while (conn.sent < conn.out.size()) {
+        const std::ptrdiff_t count = write(conn, std::string_view(conn.out).substr(conn.sent));
+        if (count < 0 && errno == EAGAIN) {
+            if (conn.sent > move_bytes_min)
+                conn.out.erase(0, std::exchange(conn.sent, 0));
+            watch(conn, true);
+            return;
+        }
+        if (count < 0) {
+            ++errors;
+            break;
+        }
+        conn.sent += static_cast<std::size_t>(count);
+    }
+    conn.out.clear();
+    conn.sent = 0;
+    watch(conn, false);
+}
+
+void Clients::mark(Conn& conn) {
+    if (!std::exchange(conn.dirty, true))
+        dirty_.push_back(&conn);
+}
+
+void Clients::flush_all() {
+    for (std::size_t i = 0; i < dirty_.size(); ++i) {
+        Conn& conn = *dirty_[i];
+        conn.dirty = false;
+        if (conn.fd >= 0 && !conn.want_out)
+            flush(conn);
+    }
+    dirty_.clear();
+}
+
+std::string Clients::connect_packet(const Conn& conn) const {
+    std::string body;
+    put_text(body, "MQTT");
+    body.push_back(static_cast<char>(options_.version));
+    body.push_back(2); // clean session, clean start
+    put_u16(body, options_.mode == "idle" ? 0 : 600);
+    if (options_.version == 5)
+        body.push_back(0);
+    // The bare forwarder reads role and index from here.
+    put_text(
+        body, static_cast<char>(conn.role) + std::to_string(conn.index) + '-' + std::to_string(getpid())
+    );
+    std::string packet(1, '\x10');
+    put_length(packet, body.size());
+    return packet + body;
+}
+
+void Clients::subscribe(Conn& conn, const std::string& filter, int qos) {
+    std::string body;
+    put_u16(body, 1);
+    if (options_.version == 5)
+        body.push_back(0);
+    put_text(body, filter);
+    body.push_back(static_cast<char>(qos));
+    conn.out.push_back('\x82');
+    put_length(conn.out, body.size());
+    conn.out += body;
+    mark(conn);
+}
+
+bool Clients::handshake(Conn& conn) {
+    const int result = SSL_do_handshake(conn.ssl);
+    if (result == 1) {
+        conn.tls_ready = true;
+        return true;
+    }
+    const int error = SSL_get_error(conn.ssl, result);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+        watch(conn, error == SSL_ERROR_WANT_WRITE);
+    } else {
+        ++errors;
+        close(conn);
+    }
+    return false;
+}
+
+bool Clients::establish(Conn& conn, std::uint32_t events) {
+    if (!conn.tcp_ready) {
+        if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
+            return false;
+        int error = 0;
+        socklen_t size = sizeof error;
+        getsockopt(conn.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        if (error != 0) {
+            ++errors;
+            close(conn);
+            return false;
+        }
+        conn.tcp_ready = true;
+    }
+    if (conn.ssl != nullptr && !conn.tls_ready && !handshake(conn))
+        return false;
+    if (!std::exchange(conn.greeted, true)) {
+        conn.out += connect_packet(conn);
+        flush(conn);
+    }
+    return true;
+}
+
+void Clients::pump(int timeout_us) {
+    epoll_event ready[256];
+    const timespec wait{timeout_us / 1'000'000, timeout_us % 1'000'000 * 1000L};
+    const int count = epoll_pwait2(epoll_, ready, 256, timeout_us < 0 ? nullptr : &wait, nullptr);
+    for (int i = 0; i < count; ++i) {
+        Conn& conn = *static_cast<Conn*>(ready[i].data.ptr);
+        const std::uint32_t events = ready[i].events;
+        if (conn.fd < 0 || (!conn.up && !establish(conn, events)))
+            continue;
+        if ((events & EPOLLOUT) != 0)
+            flush(conn);
+        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !receive(conn)) {
+            ++closed;
+            close(conn);
+        }
+    }
+    flush_all();
+}
+
+bool Clients::receive(Conn& conn) {
+    for (;;) {
+        const std::ptrdiff_t count = read(conn, buffer_.data(), buffer_.size());
+        if (count <= 0)
+            return count < 0 && errno == EAGAIN;
+        std::string_view bytes(buffer_.data(), static_cast<std::size_t>(count));
+        std::string joined;
+        if (!conn.partial.empty()) {
+            joined = std::exchange(conn.partial, {}).append(bytes);
+            bytes = joined;
+        }
+        const std::size_t used = parse(conn, bytes);
+        if (conn.fd < 0)
+            return true;
+        conn.partial.assign(bytes.substr(used));
+        // A short read of a plain socket means that it is empty.
+        if (conn.ssl == nullptr)
+            return true;
+    }
+}
+
+std::size_t Clients::parse(Conn& conn, std::string_view bytes) {
+    std::size_t used = 0;
+    for (;;) {
+        const std::string_view rest = bytes.substr(used);
+        const Frame frame = frame_at(rest);
+        if (frame.total == 0)
+            return used;
+        on_frame(conn, byte_at(rest, 0), rest.substr(frame.header, frame.total - frame.header));
+        if (conn.fd < 0)
+            return bytes.size();
+        used += frame.total;
+    }
+}
+
+void Clients::answer(Conn& conn, unsigned char type, std::string_view packet_id) {
+    conn.out.push_back(static_cast<char>(type));
+    conn.out.push_back(2);
+    conn.out += packet_id.substr(0, 2);
+    mark(conn);
+}
+
+void Clients::on_frame(Conn& conn, unsigned char first, std::string_view body) {
+    switch (first >> 4) {
+    case 2: // CONNACK
+        if (body.size() < 2 || body[1] != 0) {
+            ++errors;
+            return;
+        }
+        conn.up = true;
+        ++ups;
+        events_.on_up(conn);
+        break;
+    case 3:
+        on_publish(conn, first, body);
+        break;
+    case 4:
+    case 7: // PUBACK, PUBCOMP
+        events_.on_acknowledged(conn, body.size() < 3 || byte_at(body, 2) < 0x80);
+        break;
+    case 5: // PUBREC
+        answer(conn, 0x62, body);
+        break;
+    case 6: // PUBREL
+        answer(conn, 0x70, body);
+        break;
+    case 9: // SUBACK
+        ++subscribed;
+        if (body.empty() || byte_at(body, body.size() - 1) >= 0x80)
+            ++errors;
+        break;
+    case 14: // DISCONNECT
+        ++errors;
+        break;
+    default:
+        break;
+    }
+}
+
+void Clients::on_publish(Conn& conn, unsigned char first, std::string_view body) {
+    const unsigned qos = (first >> 1) & 3U;
+    std::size_t at = body.size() < 2 ? body.size() : 2U + (byte_at(body, 0) << 8 | byte_at(body, 1));
+    if (qos != 0 && at + 2 <= body.size()) {
+        answer(conn, qos == 1 ? 0x40 : 0x50, body.substr(at));
+        at += 2;
+    }
+    if (options_.version == 5 && at < body.size()) {
+        // Property lengths of one byte are all a broker has reason to send here.
+        at += 1U + byte_at(body, at);
+    }
+    events_.on_delivery(conn, {body.substr(std::min(at, body.size())), (first & 8U) != 0});
+}
+
+} // namespace brim::bench
