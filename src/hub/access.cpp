@@ -39,7 +39,7 @@ std::string_view ended_text(mqtt::Ended why) {
 
 Access::Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, AccessOptions options)
     : Server(env, options.broker), registry_(registry), ingest_(ingest), feed_(feed), options_(options),
-      downlink_(env, registry, *this, feed), epoch_base_(registry.boot() << 32U),
+      downlink_(env, registry, *this, feed), epoch_(registry.boot() << 32U),
       connects_ok_(env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="ok")")),
       connects_refused_(
           env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="refused")")
@@ -150,9 +150,16 @@ void Access::on_up(const ConnView& who) {
     Device* device = registry_.device(static_cast<DeviceId>(who.user));
     if (device == nullptr)
         return;
+    // One session per device: the one behind a gateway ends when the device comes by itself.
+    if (const auto carried = carried_by_.find(device->id); carried != carried_by_.end()) {
+        Device* gateway = registry_.device(carried->second);
+        log_out(sessions_[carried->second], *device, "takeover");
+        if (gateway != nullptr)
+            tell_session_error(*gateway, 427, "the device connected elsewhere", device->key());
+    }
     sessions_[device->id].conn = who.id;
     const io::Peer* from = peer(who.id);
-    online(*device, epoch_base_ + who.epoch, from == nullptr ? std::string{} : from->address);
+    online(*device, ++epoch_, from == nullptr ? std::string{} : from->address);
 }
 
 void Access::on_down(const ConnView& who, mqtt::Ended why) {

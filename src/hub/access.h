@@ -8,6 +8,7 @@
 #include "hub/registry.h"
 #include "mqtt/server.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -106,6 +107,11 @@ private:
     void on_logout(const Inbound& in, const thing::Request& request, const Json::Array& logouts, bool batch);
     bool signed_by(const Device& device, const Json& claim) const;
     void log_out(Session& session, Device& device, std::string_view why);
+    /// What ends `writes` database writes that one request caused: after the last one the device gets
+    /// `success`, or an error reply when any failed.
+    std::function<void(const Result<void>&)> answer_when_stored(
+        const Inbound& in, const thing::Request& request, std::size_t writes, const Json& success
+    );
     void tell_session_error(Device& gateway, int code, std::string_view text, const thing::DeviceKey& device);
 
     Registry& registry_;
@@ -117,8 +123,9 @@ private:
     thing::PropertyPost post_; ///< reused: its buffers stay warm
     std::map<DeviceId, Session> sessions_;
     std::map<DeviceId, DeviceId> carried_by_; ///< logged-in sub-device -> its gateway
-    std::uint64_t epoch_base_ = 0;
-    std::uint64_t sub_epoch_ = 0; ///< counts sub-device logins
+    std::uint64_t epoch_ = 0; ///< of the last session that began, direct or behind a gateway; the boot number is in
+                              ///< the high half, so that it grows over restarts too
+    std::uint32_t next_notice_ = 0; ///< ids of our own requests about topology
     Counter& connects_ok_;
     Counter& connects_refused_;
     Counter& denied_;

@@ -118,10 +118,18 @@ Verdict Access::on_event_post(const Inbound& in) {
     const bool wrapped = nested != nullptr && nested->is_object();
     const Json& given = wrapped ? *nested : request->params;
     std::int64_t time_ms = in.received.ms;
-    if (wrapped && request->params["time"].is_int())
-        time_ms = request->params["time"].as_int();
     Json outputs = Json::object();
     Json rejected = Json::object();
+    if (wrapped && request->params.find("time") != nullptr) {
+        const Json& given_time = request->params["time"];
+        const std::int64_t latest = in.received.ms + options_.post.future_ms_max;
+        const bool fits = given_time.is_int() && given_time.as_int() >= 0 && given_time.as_int() <= latest;
+        // The event counts even when the device's clock does not.
+        if (fits)
+            time_ms = given_time.as_int();
+        else
+            rejected.set("time", "time is not UTC milliseconds");
+    }
     for (const auto& [name, value] : given.members()) {
         const auto field =
             std::find_if(event->outputs.begin(), event->outputs.end(), [&name](const thing::Field& each) {
@@ -201,23 +209,16 @@ void Access::on_desired_get(const Inbound& in, const thing::Request& request) {
 }
 
 void Access::on_desired_delete(const Inbound& in, const thing::Request& request) {
+    std::vector<std::pair<PropertyId, std::int64_t>> cleared;
     for (const auto& [name, options] : request.params.members()) {
-        const PropertyId property = in.device.product->property_id(name);
-        if (property < 0)
-            continue;
-        registry_.clear_desired(
-            in.device,
-            property,
-            options["version"].as_int(-1),
-            [this](const Result<void>& stored) {
-                if (!stored)
-                    env().log().error(
-                        "access", "desired value not deleted", {{"cause", stored.error().text()}}
-                    );
-            }
-        );
+        if (const PropertyId property = in.device.product->property_id(name); property >= 0)
+            cleared.emplace_back(property, options["version"].as_int(-1));
     }
-    reply(in, 200, "success", Json::object());
+    if (cleared.empty())
+        return reply(in, 200, "success", Json::object());
+    const auto stored = answer_when_stored(in, request, cleared.size(), Json::object());
+    for (const auto& [property, version] : cleared)
+        registry_.clear_desired(in.device, property, version, stored);
 }
 
 void Access::on_ntp(const Inbound& in) {

@@ -84,6 +84,7 @@ Result<void> Ingest::State::open() {
     log_options.folder = options.folder;
     log_options.name = "ingress";
     log_options.segment_bytes = options.segment_bytes;
+    log_options.record_bytes_max = std::min<std::uint32_t>(1'048'576, options.segment_bytes / 2);
     log_options.bytes_max = options.log_bytes_max;
     // Acknowledged records may only leave once history has them: a full log refuses new ones.
     log_options.when_full = store::WhenFull::reject;
@@ -91,7 +92,9 @@ Result<void> Ingest::State::open() {
     if (!opened)
         return fail(std::move(opened).error());
     log = std::move(*opened);
-    auto history_opened = store::open_sqlite_history(env.disk(), options.folder + "/../history.db");
+    const std::size_t slash = options.folder.rfind('/');
+    const std::string beside = slash == std::string::npos ? std::string{} : options.folder.substr(0, slash + 1);
+    auto history_opened = store::open_sqlite_history(env.disk(), beside + "history.db");
     if (!history_opened)
         return fail(std::move(history_opened).error());
     history = std::move(*history_opened);

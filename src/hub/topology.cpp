@@ -108,6 +108,11 @@ void Access::on_sub_register(const Inbound& in, const thing::Request& request) {
 void Access::on_topo_add(const Inbound& in, const thing::Request& request) {
     Json list = Json::array();
     std::vector<DeviceId> added;
+    if (request.params.items().empty() || request.params.items().size() > options_.logins_per_batch_max) {
+        return reply(
+            in, 460, "1 to " + std::to_string(options_.logins_per_batch_max) + " devices", Json::object()
+        );
+    }
     for (const Json& item : request.params.items()) {
         const thing::DeviceKey key = key_of(item);
         const Device* device = registry_.device(key);
@@ -115,6 +120,8 @@ void Access::on_topo_add(const Inbound& in, const thing::Request& request) {
             return reply(in, 6100, "device " + key.text() + " not found", Json::object());
         if (device == &in.session)
             return reply(in, 6402, "a gateway cannot be added to itself", Json::object());
+        if (device->product->is_gateway)
+            return reply(in, 6402, "device " + key.text() + " is a gateway itself", Json::object());
         if (!device->enabled)
             return reply(in, 6204, "device " + key.text() + " is disabled", Json::object());
         if (!signed_by(*device, item))
@@ -123,28 +130,13 @@ void Access::on_topo_add(const Inbound& in, const thing::Request& request) {
         list.push(key_json(key));
     }
     // Answered when the last binding is durable; all were checked before the first was made.
-    auto left = std::make_shared<std::size_t>(added.size()); // shared by the bindings under way
-    if (added.empty())
-        return reply(in, 460, "params is empty", Json::object());
-    auto answer_text = thing::make_reply(request.id, 200, "success", list, request.method);
-    const DeviceId session = in.session.id;
-    const std::string topic = in.message->topic + "_reply";
+    const auto stored = answer_when_stored(in, request, added.size(), list);
     for (const DeviceId id : added) {
         Device* device = registry_.device(id);
         Device* old =
-            device->gateway == 0 || device->gateway == session ? nullptr : registry_.device(device->gateway);
-        registry_.bind(
-            *device,
-            &in.session,
-            [this, left, session, topic, answer_text](const Result<void>& stored) {
-                if (!stored)
-                    env().log().error("access", "topology not stored", {{"cause", stored.error().text()}});
-                Device* gateway = registry_.device(session);
-                if (--*left == 0 && stored && gateway != nullptr)
-                    answer(*gateway, topic, answer_text);
-            }
-        );
-        if (old != nullptr)
+            device->gateway == 0 || device->gateway == in.session.id ? nullptr : registry_.device(device->gateway);
+        registry_.bind(*device, &in.session, stored);
+        if (old != nullptr && device->gateway != old->id)
             on_unbound(*device, *old);
     }
 }
@@ -161,17 +153,49 @@ void Access::on_topo_delete(const Inbound& in, const thing::Request& request) {
         }
         list.push(key_json(key));
     }
+    if (list.items().empty())
+        return reply(in, 460, "no device named", Json::object());
+    const auto stored = answer_when_stored(in, request, list.items().size(), list);
     for (const Json& item : request.params.items()) {
         Device* device = registry_.device(key_of(item));
-        if (device == nullptr)
-            continue;
         log_out(sessions_[in.session.id], *device, "unbound");
-        registry_.bind(*device, nullptr, [this](const Result<void>& stored) {
-            if (!stored)
-                env().log().error("access", "topology not stored", {{"cause", stored.error().text()}});
-        });
+        registry_.bind(*device, nullptr, stored);
     }
-    reply(in, 200, "success", list);
+}
+
+std::function<void(const Result<void>&)> Access::answer_when_stored(
+    const Inbound& in, const thing::Request& request, std::size_t writes, const Json& success
+) {
+    struct Progress {
+        std::size_t left;
+        int code = 200;
+    };
+
+    auto progress = std::make_shared<Progress>(Progress{writes}); // shared by the writes under way
+    return [this,
+            progress,
+            session = in.session.id,
+            topic = in.message->topic + "_reply",
+            id = request.id,
+            method = request.method,
+            success](const Result<void>& stored) {
+        if (!stored) {
+            env().log().error("access", "a request was not stored", {{"cause", stored.error().text()}});
+            constexpr int too_many = 6400;
+            progress->code = stored.error().code == Errc::full ? too_many : 500;
+        }
+        Device* still = registry_.device(session);
+        if (--progress->left != 0 || still == nullptr)
+            return;
+        const bool good = progress->code == 200;
+        answer(
+            *still,
+            topic,
+            thing::make_reply(
+                id, progress->code, good ? "success" : "not stored", good ? success : Json::object(), method
+            )
+        );
+    };
 }
 
 void Access::on_login(
@@ -210,7 +234,7 @@ void Access::on_login(
             kick(*device, mqtt::ReasonCode::session_taken_over, "takeover");
         carried_by_[device->id] = in.session.id;
         session.logged_in.insert(device->id);
-        online(*device, epoch_base_ + (std::uint64_t{1} << 31U) + ++sub_epoch_, in.session.address);
+        online(*device, ++epoch_, in.session.address);
     }
     reply(in, 200, "success", batch ? list : list.items().front());
 }
@@ -262,7 +286,7 @@ void Access::on_unbound(Device& device, Device& gateway) {
     answer(
         gateway,
         thing::sys_topic(gateway.key(), "thing/topo/change"),
-        thing::make_request(std::to_string(++sub_epoch_), "thing.topo.change", params)
+        thing::make_request(std::to_string(++next_notice_), "thing.topo.change", params)
     );
 }
 
@@ -273,7 +297,7 @@ void Access::on_bound(Device& device, Device& gateway) {
     answer(
         gateway,
         thing::sys_topic(gateway.key(), "thing/topo/change"),
-        thing::make_request(std::to_string(++sub_epoch_), "thing.topo.change", params)
+        thing::make_request(std::to_string(++next_notice_), "thing.topo.change", params)
     );
 }
 

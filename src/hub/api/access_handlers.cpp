@@ -63,6 +63,13 @@ void answer_map(Call& call, const Map& map, Shape shape, Keep keep) {
     call.answer(200, page_json(std::move(items), next, total));
 }
 
+void answer_account(Call& call, const Accounts& accounts, const std::string& name, int status) {
+    const auto found = accounts.accounts().find(name);
+    if (found == accounts.accounts().end())
+        return call.answer({Errc::not_found, "user \"" + name + "\"", "it was deleted meanwhile", ""});
+    call.answer(status, account_json(found->second));
+}
+
 void add_user_handlers(Handlers& handlers, Accounts& accounts) {
     handlers["listUsers"] = [&accounts](Call call) {
         answer_map(call, accounts.accounts(), account_json, [](const Account&) { return true; });
@@ -74,7 +81,7 @@ void add_user_handlers(Handlers& handlers, Accounts& accounts) {
         auto done = [&accounts, name, call = std::move(call)](const Result<void>& made) mutable {
             if (!made)
                 return call.answer(made.error());
-            call.answer(201, account_json(accounts.accounts().at(name)));
+            answer_account(call, accounts, name, 201);
         };
         accounts.create_account(name, role, std::move(password), std::move(done));
     };
@@ -87,7 +94,7 @@ void add_user_handlers(Handlers& handlers, Accounts& accounts) {
         auto done = [&accounts, name, call = std::move(call)](const Result<void>& changed) mutable {
             if (!changed)
                 return call.answer(changed.error());
-            call.answer(200, account_json(accounts.accounts().at(name)));
+            answer_account(call, accounts, name, 200);
         };
         accounts.change_account(name, role, std::move(password), std::move(done));
     };

@@ -22,6 +22,15 @@ Error wrong_login() {
     };
 }
 
+Error only_admin(const std::string& name) {
+    return {
+        Errc::conflict,
+        "user \"" + name + "\"",
+        "is the only administrator",
+        "make another administrator first"
+    };
+}
+
 Result<void> save_account(store::Database& db, const Account& account) {
     auto put =
         db.prepare("INSERT INTO account(name, role, password, created_ms) VALUES(?1, ?2, ?3, ?4)"
@@ -159,13 +168,14 @@ void Accounts::setup(std::string_view token, std::string name, std::string passw
             "take the newest link from the hub's log"
         ));
     }
+    // Taken now, given back on failure: the password is hashed meanwhile, and the link works once.
     create_account(
         std::move(name),
         Role::admin,
         std::move(password),
-        [this, done = std::move(done)](Result<void> made) mutable {
-            if (made)
-                setup_token_.clear();
+        [this, link = std::exchange(setup_token_, {}), done = std::move(done)](Result<void> made) mutable {
+            if (!made)
+                setup_token_ = std::move(link);
             done(std::move(made));
         }
     );
@@ -209,15 +219,19 @@ void Accounts::login(
     const auto found = accounts_.find(name);
     std::string stored = found == accounts_.end() ? nobody_hash_ : found->second.password_hash;
     auto matches = std::make_shared<bool>(false); // shared by the job and its completion
-    auto job = [matches, password = std::move(password), stored = std::move(stored)] {
+    auto job = [matches, password = std::move(password), stored] {
         *matches = password_matches(password, stored);
     };
-    auto checked = [this, matches, name, by_account, by_address, done = std::move(done)]() mutable {
-        const bool good = *matches && accounts_.contains(name);
-        note_attempt(by_account, good);
-        note_attempt(by_address, good);
-        if (!good)
+    // Counted as wrong until it is known to be right: attempts in parallel must not all slip in before the first ends.
+    note_attempt(by_account, false);
+    note_attempt(by_address, false);
+    auto checked = [this, matches, name, by_account, by_address, stored, done = std::move(done)]() mutable {
+        const auto account = accounts_.find(name);
+        // Not when the password was changed, or the user deleted, while this one was checked.
+        if (!*matches || account == accounts_.end() || account->second.password_hash != stored)
             return done(fail(wrong_login()));
+        note_attempt(by_account, true);
+        note_attempt(by_address, true);
         open_session(name, std::move(done));
     };
     worker_->run(std::move(job), std::move(checked));
@@ -314,7 +328,10 @@ void Accounts::create_account(std::string name, Role role, std::string password,
     });
 }
 
-bool Accounts::last_admin(const std::string& name) const {
+bool Accounts::takes_last_admin(const std::string& name, std::optional<Role> role) const {
+    const auto found = accounts_.find(name);
+    if (found == accounts_.end() || found->second.role != Role::admin || !role || *role == Role::admin)
+        return false;
     return std::none_of(accounts_.begin(), accounts_.end(), [&name](const auto& each) {
         return each.first != name && each.second.role == Role::admin;
     });
@@ -331,14 +348,8 @@ void Accounts::change_account(
     if (found == accounts_.end()) {
         return done(fail(Errc::not_found, "user \"" + name + "\"", "no such user", "see the list of users"));
     }
-    if (role && *role != Role::admin && found->second.role == Role::admin && last_admin(name)) {
-        return done(fail(
-            Errc::conflict,
-            "user \"" + name + "\"",
-            "is the only administrator",
-            "make another administrator first"
-        ));
-    }
+    if (takes_last_admin(name, role))
+        return done(fail(only_admin(name)));
     auto store_it = [this, name, role, done = std::move(done)](Result<std::optional<std::string>> hashed
                     ) mutable {
         if (!hashed)
@@ -347,6 +358,8 @@ void Accounts::change_account(
         if (still == accounts_.end()) {
             return done(fail(Errc::not_found, "user \"" + name + "\"", "it was deleted meanwhile"));
         }
+        if (takes_last_admin(name, role))
+            return done(fail(only_admin(name))); // another change was faster while the password was hashed
         Account changed = still->second;
         if (role)
             changed.role = *role;
@@ -378,33 +391,39 @@ void Accounts::delete_account(const std::string& name, Done done) {
     if (found == accounts_.end()) {
         return done(fail(Errc::not_found, "user \"" + name + "\"", "no such user", "see the list of users"));
     }
-    if (found->second.role == Role::admin && last_admin(name)) {
-        return done(fail(
-            Errc::conflict,
-            "user \"" + name + "\"",
-            "is the only administrator",
-            "make another administrator first"
-        ));
-    }
+    if (takes_last_admin(name, Role::none))
+        return done(fail(only_admin(name)));
     const Account before = found->second;
     accounts_.erase(found);
     end_sessions(name);
+    std::vector<ApiToken> revoked;
     for (auto each = tokens_.begin(); each != tokens_.end();) {
         if (each->second.account != name) {
             ++each;
             continue;
         }
         token_of_.erase(each->second.digest);
+        revoked.push_back(std::move(each->second));
         each = tokens_.erase(each);
     }
     auto job = [name](store::Database& db) {
         return run_with_text(db, "DELETE FROM account WHERE name = ?1", name);
     };
-    db_.write(std::move(job), [this, before, done = std::move(done)](Result<void> saved) mutable {
-        if (!saved)
-            accounts_[before.name] = before;
-        done(std::move(saved));
-    });
+    auto undo = [this, before, revoked = std::move(revoked)]() mutable {
+        accounts_[before.name] = before;
+        for (ApiToken& token : revoked) {
+            token_of_[token.digest] = token.id;
+            tokens_[token.id] = std::move(token);
+        }
+    };
+    db_.write(
+        std::move(job),
+        [undo = std::move(undo), done = std::move(done)](Result<void> saved) mutable {
+            if (!saved)
+                undo();
+            done(std::move(saved));
+        }
+    );
 }
 
 void Accounts::create_token(

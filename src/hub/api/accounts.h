@@ -122,7 +122,8 @@ private:
     void open_session(const std::string& account, std::move_only_function<void(Result<std::string>)> done);
     bool must_wait(const std::string& key) const;
     void note_attempt(const std::string& key, bool good);
-    bool last_admin(const std::string& name) const;
+    /// True when giving `name` that role (none = deleting it) leaves the hub without an administrator.
+    bool takes_last_admin(const std::string& name, std::optional<Role> role) const;
     void end_sessions(const std::string& account);
 
     io::Env& env_;

@@ -97,9 +97,10 @@ void set_enabled(Call call, ApiContext& context, bool enabled) {
         call.answer(200, device_json(context.parts.registry, *still, true));
     };
     context.parts.registry.set_enabled(*device, enabled, std::move(done));
-    // Not after the disk has it: a disabled device is out at once.
+    // Not after the disk has it: a disabled device is out at once. "Banned" is a code of CONNACK alone, clients
+    // take it for a protocol error in DISCONNECT (MQTT 5 section 3.14.2.1).
     if (!enabled)
-        context.parts.access.kick(*device, mqtt::ReasonCode::banned, "disabled");
+        context.parts.access.kick(*device, mqtt::ReasonCode::administrative_action, "disabled");
 }
 
 void create_device(Call call, ApiContext& context) {
@@ -189,9 +190,10 @@ void add_gateway_handlers(Handlers& handlers, ApiContext& context) {
                 context.parts.access.on_bound(*moved, *now_at);
             call.answer_empty();
         };
-        if (before != nullptr && before != gateway)
-            context.parts.access.on_unbound(device, *before);
         context.parts.registry.bind(device, gateway, std::move(done));
+        // Only when it really left: a refused binding changes nothing for the old gateway.
+        if (before != nullptr && device.gateway != before->id)
+            context.parts.access.on_unbound(device, *before);
     };
     handlers["addSubDevice"] = [&context, rebind](Call call) {
         Device* gateway = device_of(call, context);

@@ -80,12 +80,12 @@ int http_status(Errc code) noexcept {
     return 500;
 }
 
-std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems) {
+std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems, int status) {
     Json problem = Json::object();
     const std::string code(errc_name(error.code));
     problem.set("type", "/docs/errors#" + code);
     problem.set("title", error.cause.empty() ? code : error.cause);
-    problem.set("status", http_status(error.code));
+    problem.set("status", status == 0 ? http_status(error.code) : status);
     problem.set("detail", error.text());
     problem.set("code", code);
     problem.set("object", error.object);
@@ -275,8 +275,11 @@ void Router::run(io::HttpRequest request, io::HttpResponder responder, const Cal
         const Error error{
             Errc::unsupported, request.path, request.method + " is not possible here", "use " + allowed
         };
+        constexpr int method_not_allowed = 405;
         return responder.respond(
-            405, {{"Content-Type", "application/problem+json"}, {"Allow", allowed}}, problem_text(error)
+            method_not_allowed,
+            {{"Content-Type", "application/problem+json"}, {"Allow", allowed}},
+            problem_text(error, {}, method_not_allowed)
         );
     }
     if (caller.role < operation->role) {

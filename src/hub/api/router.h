@@ -54,8 +54,8 @@ struct Call {
 
 /// HTTP status of a code: invalid -> 422, malformed -> 400, not_found -> 404, ...
 int http_status(Errc code) noexcept;
-/// RFC 9457 document.
-std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems = {});
+/// RFC 9457 document; `status` 0 means that of the code.
+std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems = {}, int status = 0);
 /// Sends it; used where no Call exists yet.
 void answer_problem(
     io::HttpResponder& responder, const Error& error, const std::vector<SchemaProblem>& problems = {}
