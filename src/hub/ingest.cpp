@@ -93,7 +93,8 @@ Result<void> Ingest::State::open() {
         return fail(std::move(opened).error());
     log = std::move(*opened);
     const std::size_t slash = options.folder.rfind('/');
-    const std::string beside = slash == std::string::npos ? std::string{} : options.folder.substr(0, slash + 1);
+    const std::string beside =
+        slash == std::string::npos ? std::string{} : options.folder.substr(0, slash + 1);
     auto history_opened = store::open_sqlite_history(env.disk(), beside + "history.db");
     if (!history_opened)
         return fail(std::move(history_opened).error());
