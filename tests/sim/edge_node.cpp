@@ -1,0 +1,190 @@
+#include "sim/edge_node.h"
+
+#include "sim/hub_node.h"
+
+namespace brim::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration restart_after = 300ms;
+constexpr std::string_view bus_path = "/run/bus.sock";
+
+} // namespace
+
+EdgeNode::EdgeNode(io::SimWorld& world, HistoryRecorder& recorder, EdgeNodeOptions options)
+    : world_(world), recorder_(recorder), options_(std::move(options)) {
+    config_.data_dir = "/data";
+    config_.gateway = options_.gateway.key;
+    config_.gateway_secret = Secret(options_.gateway.secret);
+    config_.uplink.to = {io::Endpoint::Kind::tcp, std::string(hub_machine), 1883};
+    config_.uplink.backoff_min = 200ms;
+    config_.uplink.backoff_max = 5'000ms;
+    config_.uplink.keepalive = options_.keepalive;
+    config_.uplink.inflight = options_.inflight;
+    config_.uplink.replay_rate = options_.replay_rate;
+    config_.buffer.segment_bytes = 65'536;
+    config_.buffer.bytes_max = options_.buffer_bytes_max;
+    config_.bus = {io::Endpoint::Kind::unix_socket, std::string(bus_path), 0};
+    config_.http = {io::Endpoint::Kind::tcp, "127.0.0.1", 9'999};
+    write_settings();
+}
+
+EdgeNode::~EdgeNode() {
+    for (Driver& driver : drivers_)
+        driver.speaker.reset();
+    bury();
+}
+
+void EdgeNode::write_settings() {
+    io::SimDisk& disk = machine().disk();
+    (void)disk.make_dir("/etc/models");
+    (void)disk.make_dir("/run");
+    disk.put_file("/etc/models/" + std::string(sensor_product) + ".json", sensor_tsl);
+    for (const auto& devices : options_.drivers) {
+        const std::string name = "driver-" + std::to_string(drivers_.size());
+        Json::Array list;
+        for (const DeviceIdentity& device : devices) {
+            list.push_back(Json::object(
+                {{"productKey", device.key.product_key},
+                 {"deviceName", device.key.device_name},
+                 {"custom", "{}"},
+                 {"deviceSecret", device.secret}}
+            ));
+        }
+        const std::string file = "/etc/" + name + ".json";
+        disk.put_file(
+            file, Json::object({{"config", Json::object({{"kv", 1}})}, {"deviceList", Json(list)}}).text()
+        );
+        edge::DriverSettings settings;
+        settings.name = name;
+        settings.program = "/nowhere";
+        settings.config_file = file;
+        settings.models_dir = "/etc/models";
+        config_.drivers.push_back(settings);
+        drivers_.push_back({.name = name, .speaker = nullptr, .due = Mono{}});
+    }
+}
+
+bool EdgeNode::start() {
+    bury();
+    due_ = world_.now() + restart_after;
+    edge_ = std::make_unique<edge::Edge>(machine().env("main"), nullptr, config_);
+    const auto started = edge_->start();
+    if (!started) {
+        last_refusal_ = started.error().text();
+        world_.note(options_.machine, "start refused: " + last_refusal_);
+        machine().crash("main");
+        bury();
+        return false;
+    }
+    for (const Driver& driver : drivers_)
+        edge_->admit_driver(driver.name, Secret(std::string(driver_token)));
+    return true;
+}
+
+// As in HubNode: the process is dead before its objects go.
+void EdgeNode::bury() {
+    if (!edge_)
+        return;
+    const edge::Ledger& ledger = edge_->ledger();
+    recorder_.edge_gave_up(edge::Ledger::sum(ledger.dropped()), edge::Ledger::sum(ledger.rejected()));
+    if (machine().powered())
+        machine().crash("main");
+    edge_.reset();
+    drained_ = false;
+}
+
+void EdgeNode::kill() {
+    machine().crash("main");
+    bury();
+    due_ = world_.now() + restart_after;
+}
+
+void EdgeNode::kill_driver(std::size_t number) {
+    Driver& driver = drivers_[number];
+    machine().crash(driver.name);
+    driver.speaker.reset();
+    driver.due = world_.now() + restart_after;
+}
+
+void EdgeNode::cut(io::CutMode mode) {
+    machine().power_cut(mode);
+    tick();
+}
+
+void EdgeNode::terminate() {
+    if (edge_ && machine().running("main") && !edge_->draining())
+        machine().env("main").loop().post([this] { edge_->drain([this] { drained_ = true; }); });
+}
+
+void EdgeNode::tick() {
+    const bool on = machine().powered();
+    const bool dead = edge_ && !(on && machine().running("main"));
+    if (dead || drained_) {
+        bury();
+        due_ = world_.now() + restart_after;
+    }
+    for (std::size_t i = 0; i < drivers_.size(); ++i) {
+        Driver& driver = drivers_[i];
+        if (driver.speaker && !(on && machine().running(driver.name))) {
+            driver.speaker.reset();
+            driver.due = world_.now() + restart_after;
+        }
+        if (!driver.speaker && edge_ && world_.now() >= driver.due)
+            start_driver(driver, i);
+    }
+    if (!edge_ && world_.now() >= due_)
+        start();
+}
+
+void EdgeNode::start_driver(Driver& driver, std::size_t number) {
+    SpeakerOptions speaker;
+    speaker.name = driver.name;
+    speaker.to = config_.bus;
+    speaker.devices = options_.drivers[number];
+    speaker.foreign = options_.foreign;
+    for (std::size_t other = 0; other < drivers_.size(); ++other) {
+        for (const DeviceIdentity& device : options_.drivers[other]) {
+            if (other != number)
+                speaker.foreign.push_back(device.key);
+        }
+    }
+    speaker.report_every = options_.report_every;
+    driver.speaker =
+        std::make_unique<Speaker>(machine().env(driver.name), std::move(speaker), recorder_, targets_);
+    driver.speaker->set_quiet(quiet_);
+}
+
+void EdgeNode::set_quiet(bool quiet) {
+    quiet_ = quiet;
+    for (Driver& driver : drivers_) {
+        if (driver.speaker)
+            driver.speaker->set_quiet(quiet);
+    }
+}
+
+bool EdgeNode::settled() const {
+    return state().empty();
+}
+
+std::string EdgeNode::state() const {
+    if (!edge_)
+        return options_.machine + ": not running: " + last_refusal_;
+    if (!edge_->uplink().state().up)
+        return options_.machine + ": no uplink";
+    for (const Driver& driver : drivers_) {
+        if (!driver.speaker || !driver.speaker->ready())
+            return options_.machine + ": " + driver.name + " is not ready";
+    }
+    const std::uint64_t held = edge_->forwarder().held();
+    if (held != 0)
+        return options_.machine + ": " + std::to_string(held) + " reports held";
+    const auto& devices = edge_->devices();
+    if (edge_->uplink().sessions().open_count() < devices.size())
+        return options_.machine + ": devices without a session";
+    return {};
+}
+
+} // namespace brim::sim
