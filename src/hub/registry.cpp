@@ -462,20 +462,46 @@ void Registry::bind(Device& device, Device* gateway, Done done) {
 void Registry::set_desired(
     Device& device, std::vector<std::pair<PropertyId, thing::Value>> values, std::int64_t time_ms, Done done
 ) {
+    struct Before {
+        PropertyId property;
+        std::int64_t version; ///< of the change
+        std::optional<DesiredValue> value;
+    };
+
     std::vector<sql::DesiredRow> rows;
+    std::vector<Before> before;
     for (auto& [property, value] : values) {
         const auto place = find_sorted(device.desired, property);
         const bool known = place != device.desired.end() && place->property == property;
         const std::int64_t version = known ? place->version + 1 : 1;
         DesiredValue fresh{property, std::move(value), version, time_ms, DesiredState::pending, {}};
         rows.push_back(desired_row(device, fresh));
+        before.push_back({property, version, known ? std::optional(std::move(*place)) : std::nullopt});
         if (known)
             *place = std::move(fresh);
         else
             device.desired.insert(place, std::move(fresh));
     }
+    auto settled = [this, id = device.id, before = std::move(before), done = std::move(done)](
+                       Result<void> stored
+                   ) mutable {
+        Device* still = stored ? nullptr : this->device(id);
+        for (Before& old : before) {
+            DesiredValue* desired = still == nullptr ? nullptr : still->desired_value(old.property);
+            if (desired == nullptr || desired->version != old.version)
+                continue; // a newer change is under way
+            if (old.value)
+                *desired = std::move(*old.value);
+            else
+                std::erase_if(still->desired, [&old](const auto& each) {
+                    return each.property == old.property;
+                });
+        }
+        done(std::move(stored));
+    };
     db_.write(
-        [rows = std::move(rows)](store::Database& db) { return sql::save_desired(db, rows); }, std::move(done)
+        [rows = std::move(rows)](store::Database& db) { return sql::save_desired(db, rows); },
+        std::move(settled)
     );
 }
 
