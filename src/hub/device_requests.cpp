@@ -9,6 +9,8 @@ using thing::TopicKind;
 
 namespace {
 
+constexpr std::int64_t any_future_ms = 1'000'000'000'000'000; // 31,000 years: no limit, and no overflow
+
 /// The user properties of the uplink extension; nothing when they are absent or not well-formed.
 std::optional<UplinkMark> uplink_mark(const Message& message, DeviceId gateway) {
     UplinkMark mark;
@@ -61,9 +63,14 @@ Verdict Access::dispatch(const Inbound& in) {
 }
 
 Verdict Access::on_property_post(const Inbound& in) {
-    const auto whole =
-        post_reader_.read(*in.device.product->model, in.message->payload, in.received, options_.post, post_);
     auto mark = uplink_mark(*in.message, in.session.id);
+    thing::PostLimits limits = options_.post;
+    // An edge has acknowledged the report and will delete it: when our clock is behind, its time may lie far
+    // ahead, and refusing the value would lose it.
+    if (mark)
+        limits.future_ms_max = any_future_ms;
+    const auto whole =
+        post_reader_.read(*in.device.product->model, in.message->payload, in.received, limits, post_);
     if (whole) {
         answer(
             in.session,
