@@ -247,10 +247,12 @@ void Ingest::State::apply_values(
         add_point(device, record, sample, at);
         const CurrentValue* current = device.current_value(sample.property);
         // A replayed value of an outage is history; it is not what the device shows now.
-        if (current != nullptr && current->time_ms > sample.time_ms)
-            continue;
-        device.set_current(sample.property, sample.value, sample.time_ms);
-        newest.emplace_back(sample.property, sample.value);
+        const bool older = current != nullptr && current->time_ms > sample.time_ms;
+        if (!older)
+            device.set_current(sample.property, sample.value, sample.time_ms);
+        // A live one with an older time comes from a clock that was set back: it confirms a set all the same.
+        if (!older || !record.replay)
+            newest.emplace_back(sample.property, sample.value);
     }
     stats.values += record.samples.size();
     if (sink != nullptr)
