@@ -154,14 +154,14 @@ void EdgeNode::start_driver(Driver& driver, std::size_t number) {
     speaker.report_every = options_.report_every;
     driver.speaker =
         std::make_unique<Speaker>(machine().env(driver.name), std::move(speaker), recorder_, targets_);
-    driver.speaker->set_quiet(quiet_);
+    driver.speaker->set_mood(mood_);
 }
 
-void EdgeNode::set_quiet(bool quiet) {
-    quiet_ = quiet;
+void EdgeNode::set_mood(Mood mood) {
+    mood_ = mood;
     for (Driver& driver : drivers_) {
         if (driver.speaker)
-            driver.speaker->set_quiet(quiet);
+            driver.speaker->set_mood(mood);
     }
 }
 

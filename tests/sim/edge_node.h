@@ -37,7 +37,7 @@ public:
     void terminate();
     /// Buries what died with the machine, starts what is due.
     void tick();
-    void set_quiet(bool quiet);
+    void set_mood(Mood mood);
 
     edge::Edge* edge() { return edge_.get(); }
 
@@ -77,7 +77,7 @@ private:
     std::map<std::string, std::int64_t> targets_;
     Mono due_{};
     std::string last_refusal_;
-    bool quiet_ = false;
+    Mood mood_ = Mood::busy;
     bool drained_ = false;
 };
 

@@ -107,7 +107,7 @@ void Installation::start_direct(std::size_t number) {
     direct.speaker = std::make_unique<Speaker>(
         world_.machine(direct_machine(number)).env(), std::move(speaker), recorder_, direct.targets
     );
-    direct.speaker->set_quiet(quiet_);
+    direct.speaker->set_mood(mood_);
 }
 
 void Installation::kill_direct(std::size_t number) {
@@ -118,7 +118,7 @@ void Installation::kill_direct(std::size_t number) {
 
 void Installation::ask() {
     world_.after(options_.set_every, [this] { ask(); });
-    if (quiet_ || !hub_->hub())
+    if (mood_ != Mood::busy || !hub_->hub())
         return;
     const thing::DeviceKey key = devices_[world_.random().below(devices_.size())];
     hub_->post([this, key] {
@@ -139,13 +139,13 @@ void Installation::ask() {
     });
 }
 
-void Installation::set_quiet(bool quiet) {
-    quiet_ = quiet;
+void Installation::set_mood(Mood mood) {
+    mood_ = mood;
     for (auto& edge : edges_)
-        edge->set_quiet(quiet);
+        edge->set_mood(mood);
     for (auto& direct : direct_) {
         if (direct->speaker)
-            direct->speaker->set_quiet(quiet);
+            direct->speaker->set_mood(mood);
     }
 }
 

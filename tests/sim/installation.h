@@ -53,8 +53,8 @@ public:
     static std::string direct_machine(std::size_t number) { return "device-" + std::to_string(number); }
 
     void kill_direct(std::size_t number);
-    /// No more new reports or sets.
-    void set_quiet(bool quiet);
+    /// Of all devices; unless busy, the console asks for nothing new.
+    void set_mood(Mood mood);
     /// No more faults: everything heals, what is down is started.
     void heal();
 
@@ -93,7 +93,7 @@ private:
     std::vector<std::unique_ptr<EdgeNode>> edges_;
     std::vector<std::unique_ptr<Direct>> direct_;
     std::vector<thing::DeviceKey> devices_; ///< all sensors, the edges' first
-    bool quiet_ = false;
+    Mood mood_ = Mood::busy;
 };
 
 } // namespace brim::sim

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t page_points = 10'000;
 constexpr Duration read_max = 60s;
+constexpr Duration last_words = 2s;  // what was sent before silence fell is acknowledged by then
 constexpr Duration history_lag = 3s; // the hub writes history a moment after the log
 
 } // namespace
@@ -142,6 +143,9 @@ std::vector<Violation> LawChecker::check() {
     first_missing_.clear();
     if (!installation_.settle(settle_max))
         report(5, "60 s after the last fault: " + installation_.unsettled());
+    installation_.set_mood(Mood::silent);
+    installation_.world().run_for(last_words);
+    (void)installation_.settle(settle_max);
     installation_.world().run_for(history_lag);
     HistoryRecorder& recorder = installation_.recorder();
     for (const std::string& leak : recorder.leaks())

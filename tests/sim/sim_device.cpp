@@ -179,7 +179,7 @@ void Speaker::act() {
     act_.start(Duration(static_cast<Duration::rep>(every / 2 + env_.random().below(every + 1))), [this] {
         act();
     });
-    if (quiet_ || !ready())
+    if (mood_ != Mood::busy || !ready())
         return;
     if (!options_.foreign.empty() && env_.random().below(trespass_one_in) == 0)
         trespass();
@@ -194,7 +194,7 @@ void Speaker::trespass() {
 
 void Speaker::report_targets() {
     poll_.start(poll_every, [this] { report_targets(); });
-    if (!ready())
+    if (mood_ == Mood::silent || !ready())
         return;
     for (const DeviceIdentity& device : options_.devices) {
         const auto known = targets_.find(device.key.text());

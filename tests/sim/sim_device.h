@@ -28,6 +28,12 @@ struct SpeakerOptions {
     bool driver = true; ///< on a bus: announces its devices
 };
 
+enum class Mood : std::uint8_t {
+    busy,     ///< reports, trespasses, obeys
+    obedient, ///< obeys, and reports its Target every few seconds
+    silent,   ///< obeys
+};
+
 inline constexpr std::string_view driver_token = "token-of-this-run";
 
 /// Lives on its Env's loop; destroyed after its process died. The values it applied are kept in `targets`,
@@ -41,8 +47,7 @@ public:
         std::map<std::string, std::int64_t>& targets
     );
 
-    /// Quiet speakers only report their Target every few seconds and obey.
-    void set_quiet(bool quiet) { quiet_ = quiet; }
+    void set_mood(Mood mood) { mood_ = mood; }
 
     bool ready() const { return link_.up() && online_ >= options_.devices.size(); }
 
@@ -78,7 +83,7 @@ private:
     std::map<mqtt::PublishTag, Sent> waiting_;
     mqtt::PublishTag last_tag_ = 0;
     std::size_t online_ = 0;
-    bool quiet_ = false;
+    Mood mood_ = Mood::busy;
     mutable mqtt::Link link_;
     io::Timer act_;
     io::Timer poll_;

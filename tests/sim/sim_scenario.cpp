@@ -59,7 +59,7 @@ Outcome run_scenario(const ScenarioOptions& options) {
     FaultSchedule fate(installation, options.weights, options.installation.seed ^ faults_salt);
     fate.run(options.trouble, options.fault_every);
     installation.heal();
-    installation.set_quiet(true);
+    installation.set_mood(Mood::obedient);
     outcome.violations = LawChecker(installation).check();
     const HistoryRecorder& recorder = installation.recorder();
     outcome.trace_hash = installation.world().trace_hash();
