@@ -26,7 +26,8 @@ struct EncodeCache {
         Bytes bytes;
     };
 
-    std::vector<Variant> variants;
+    std::vector<Variant> variants; ///< the first `used` are of this message, the others only buffers
+    std::size_t used = 0;
 };
 
 class Broker::Core {
@@ -220,7 +221,8 @@ private:
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
     std::vector<CachedMatches> cached_; ///< by a hash of the topic
     SubscriptionTree::Matches scratch_matches_;
-    Bytes scratch_; ///< encodings that go out at once
+    EncodeCache spare_cache_; ///< keeps its buffers between messages
+    Bytes scratch_;           ///< encodings that go out at once
     std::uint64_t epoch_ = 0;
     std::int64_t wall_base_ms_ = 0;
     int depth_ = 0;

@@ -123,7 +123,7 @@ ByteView Broker::Core::encode_for(
     };
     const bool is_shareable = cache != nullptr && !delivery.ids && !dup && conn.alias_out_max == 0;
     if (is_shareable) {
-        for (EncodeCache::Variant& variant : cache->variants) {
+        for (EncodeCache::Variant& variant : std::span(cache->variants).first(cache->used)) {
             if (variant.is_v5 != is_v5 || variant.qos != delivery.qos || variant.retain != delivery.retain)
                 continue;
             if (!fits(variant.bytes))
@@ -143,11 +143,15 @@ ByteView Broker::Core::encode_for(
     if (delivery.ids)
         packet.subscription_ids = *delivery.ids;
     if (is_shareable) {
-        EncodeCache::Variant variant{is_v5, delivery.qos, delivery.retain, 0, {}};
+        if (cache->used == cache->variants.size())
+            cache->variants.emplace_back();
+        EncodeCache::Variant& variant = cache->variants[cache->used++];
+        variant.is_v5 = is_v5;
+        variant.qos = delivery.qos;
+        variant.retain = delivery.retain;
+        variant.bytes.clear();
         variant.id_offset = encode_publish(variant.bytes, packet, conn.version);
-        cache->variants.push_back(std::move(variant));
-        const Bytes& bytes = cache->variants.back().bytes;
-        return fits(bytes) ? ByteView(bytes) : ByteView{};
+        return fits(variant.bytes) ? ByteView(variant.bytes) : ByteView{};
     }
     bool is_alias_known = false;
     if (conn.alias_out_max != 0) {

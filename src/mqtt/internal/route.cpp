@@ -11,6 +11,9 @@ namespace {
 /// A longer list costs as much to copy as to find.
 constexpr std::size_t cached_matches_max = 4'096;
 
+/// Buffers of longer messages are not kept for the next one.
+constexpr std::size_t spare_payload_bytes_max = 16'384;
+
 bool is_sound(const Message& message, const BrokerLimits& limits) {
     return message.qos <= 2 && is_mqtt_text(message.topic) &&
            is_topic_name(message.topic, limits.topic_bytes_max, limits.topic_levels_max) &&
@@ -85,7 +88,9 @@ std::size_t Broker::Core::route(const MessagePtr& message, Mono now) {
     if (message->retain)
         retain(message, now);
     const SubscriptionTree::Matches& matches = matches_for(message->topic);
-    EncodeCache cache;
+    // Borrowed, not a member used in place: a host may publish from inside of what is called below.
+    EncodeCache cache = std::move(spare_cache_);
+    cache.used = 0;
     std::size_t reached = 0;
     const std::vector<SubscriptionTree::Entry>& plain = matches.plain;
     for (std::size_t first = 0; first < plain.size();) {
@@ -99,6 +104,8 @@ std::size_t Broker::Core::route(const MessagePtr& message, Mono now) {
     for (SubscriptionTree::Group* group : matches.groups) {
         reached += offer_group(*group, message, now, cache) ? 1 : 0;
     }
+    if (message->payload.size() <= spare_payload_bytes_max)
+        spare_cache_ = std::move(cache);
     return reached;
 }
 
@@ -126,7 +133,9 @@ bool Broker::Core::offer_matches(
     if (!is_wanted)
         return false;
     delivery.qos = std::min(delivery.qos, message->qos);
-    delivery.message = message;
+    // QoS 0 is sent or dropped before this returns, so it borrows: counting owners costs two locked
+    // operations.
+    delivery.message = delivery.qos == 0 ? MessagePtr(MessagePtr(), message.get()) : message;
     const SessionId id = sessions_.name_at(entries.front().subscriber);
     return offer(id, *session, std::move(delivery), now, &cache) != Offered::dropped;
 }
