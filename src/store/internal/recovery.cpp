@@ -186,6 +186,9 @@ Result<void> Recovery::read_last() {
         return fail(file.error());
     // What a killed process had written may be in the page cache only; before it is served, it must be safe.
     BRIM_TRY((*file)->sync());
+    // So must its name: a rotation that failed at the very end leaves a segment whose name no sync has
+    // covered.
+    BRIM_TRY(in_.disk.sync_dir(in_.options.folder));
     const auto size = (*file)->size();
     if (!size)
         return fail(size.error());
