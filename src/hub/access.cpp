@@ -272,8 +272,10 @@ void Access::settle(mqtt::AckToken token, const Result<void>& result) {
         return;
     ReasonCode reason = ReasonCode::success;
     if (!result) {
+        // PUBACK has no "server busy" (MQTT 5 table 3-4). Both mean: keep it, try again later.
         const Errc code = result.error().code;
-        reason = code == Errc::full ? ReasonCode::quota_exceeded : ReasonCode::server_busy;
+        const bool bound = code == Errc::full || code == Errc::busy;
+        reason = bound ? ReasonCode::quota_exceeded : ReasonCode::unspecified_error;
     }
     broker().complete(token, reason, now());
 }
