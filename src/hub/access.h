@@ -85,7 +85,9 @@ private:
     void online(Device& device, std::uint64_t epoch, std::string address);
     void offline(Device& device, std::string_view why);
     void publish_status(const Device& device);
+
     WallTime wall() { return env().loop().clock().wall(); }
+
     void
     tail(const Device& device, std::string_view direction, const Message& message, std::string_view result);
     void on_values(Device& device, const std::vector<std::pair<PropertyId, thing::Value>>& newest) override;
@@ -123,8 +125,8 @@ private:
     thing::PropertyPost post_; ///< reused: its buffers stay warm
     std::map<DeviceId, Session> sessions_;
     std::map<DeviceId, DeviceId> carried_by_; ///< logged-in sub-device -> its gateway
-    std::uint64_t epoch_ = 0; ///< of the last session that began, direct or behind a gateway; the boot number is in
-                              ///< the high half, so that it grows over restarts too
+    std::uint64_t epoch_ = 0; ///< of the last session that began, direct or behind a gateway; the boot number
+                              ///< is in the high half, so that it grows over restarts too
     std::uint32_t next_notice_ = 0; ///< ids of our own requests about topology
     Counter& connects_ok_;
     Counter& connects_refused_;

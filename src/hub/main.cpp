@@ -140,21 +140,14 @@ int run(const ConfigSource& source) {
     Log log(clock, log_options);
     Metrics metrics;
     io::RealEnv env(log, metrics);
-    auto started = hub::Hub::start(env, std::move(*settings));
-    if (!started)
-        return complain(started.error());
-    std::unique_ptr<hub::Hub> hub = std::move(*started);
-    if (const std::string link = hub->setup_link(); !link.empty()) {
-        std::printf(
-            "Set up this hub in a browser (the link works once, until the next start): %s\n", link.c_str()
-        );
-        std::fflush(stdout);
-    }
+    // Before anything starts a thread: threads inherit the signal mask, and one that does not block SIGTERM
+    // dies of it, with the whole process.
+    std::unique_ptr<hub::Hub> hub;
     bool draining = false;
     auto signals = io::SignalWatch::create(env.loop(), {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
         if (signal == SIGHUP)
             return;
-        if (draining)
+        if (draining || hub == nullptr)
             return env.loop().stop(); // the second one does not wait: acknowledged data is safe already
         draining = true;
         log.info("hub", "stopping", {});
@@ -163,6 +156,16 @@ int run(const ConfigSource& source) {
     });
     if (!signals)
         return complain(signals.error());
+    auto started = hub::Hub::start(env, std::move(*settings));
+    if (!started)
+        return complain(started.error());
+    hub = std::move(*started);
+    if (const std::string link = hub->setup_link(); !link.empty()) {
+        std::printf(
+            "Set up this hub in a browser (the link works once, until the next start): %s\n", link.c_str()
+        );
+        std::fflush(stdout);
+    }
     io::Timer watchdog(env.loop());
     feed_watchdog(watchdog, log);
     tell_supervisor(log, "READY=1");

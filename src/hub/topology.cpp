@@ -133,8 +133,9 @@ void Access::on_topo_add(const Inbound& in, const thing::Request& request) {
     const auto stored = answer_when_stored(in, request, added.size(), list);
     for (const DeviceId id : added) {
         Device* device = registry_.device(id);
-        Device* old =
-            device->gateway == 0 || device->gateway == in.session.id ? nullptr : registry_.device(device->gateway);
+        Device* old = device->gateway == 0 || device->gateway == in.session.id
+                          ? nullptr
+                          : registry_.device(device->gateway);
         registry_.bind(*device, &in.session, stored);
         if (old != nullptr && device->gateway != old->id)
             on_unbound(*device, *old);

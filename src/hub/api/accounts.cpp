@@ -222,7 +222,8 @@ void Accounts::login(
     auto job = [matches, password = std::move(password), stored] {
         *matches = password_matches(password, stored);
     };
-    // Counted as wrong until it is known to be right: attempts in parallel must not all slip in before the first ends.
+    // Counted as wrong until it is known to be right: attempts in parallel must not all slip in before the
+    // first ends.
     note_attempt(by_account, false);
     note_attempt(by_address, false);
     auto checked = [this, matches, name, by_account, by_address, stored, done = std::move(done)]() mutable {
@@ -270,6 +271,7 @@ void Accounts::open_session(
 }
 
 void Accounts::logout(std::string_view cookie, Done done) {
+    ++changes_;
     const std::string key = digest(Digest::sha256, cookie);
     sessions_.erase(key);
     auto job = [key](store::Database& db) {
@@ -366,6 +368,7 @@ void Accounts::change_account(
         if (*hashed)
             changed.password_hash = std::move(**hashed);
         const Account before = std::exchange(still->second, changed);
+        ++changes_;
         end_sessions(name);
         auto job = [changed](store::Database& db) -> Result<void> {
             BRIM_TRY(save_account(db, changed));
@@ -395,6 +398,7 @@ void Accounts::delete_account(const std::string& name, Done done) {
         return done(fail(only_admin(name)));
     const Account before = found->second;
     accounts_.erase(found);
+    ++changes_;
     end_sessions(name);
     std::vector<ApiToken> revoked;
     for (auto each = tokens_.begin(); each != tokens_.end();) {
@@ -416,14 +420,11 @@ void Accounts::delete_account(const std::string& name, Done done) {
             tokens_[token.id] = std::move(token);
         }
     };
-    db_.write(
-        std::move(job),
-        [undo = std::move(undo), done = std::move(done)](Result<void> saved) mutable {
-            if (!saved)
-                undo();
-            done(std::move(saved));
-        }
-    );
+    db_.write(std::move(job), [undo = std::move(undo), done = std::move(done)](Result<void> saved) mutable {
+        if (!saved)
+            undo();
+        done(std::move(saved));
+    });
 }
 
 void Accounts::create_token(
@@ -483,6 +484,7 @@ void Accounts::delete_token(const std::string& id, Done done) {
     if (found == tokens_.end()) {
         return done(fail(Errc::not_found, "token " + id, "no such token", "see the list of tokens"));
     }
+    ++changes_;
     token_of_.erase(found->second.digest);
     tokens_.erase(found);
     auto job = [id](store::Database& db) { return run_with_text(db, "DELETE FROM token WHERE id = ?1", id); };

@@ -101,6 +101,9 @@ public:
     );
     void delete_token(const std::string& id, Done done);
 
+    /// Grows whenever a right may have ended: a user or token changed or deleted, a session ended.
+    std::uint64_t changes() const { return changes_; }
+
     const std::map<std::string, Account>& accounts() const { return accounts_; }
 
     const std::map<std::string, ApiToken>& tokens() const { return tokens_; }
@@ -134,6 +137,7 @@ private:
     std::unordered_map<std::string, std::string> token_of_; ///< digest -> id
     std::unordered_map<std::string, Session> sessions_;     ///< by digest of the cookie
     std::unordered_map<std::string, Attempts> attempts_;    ///< "account NAME" and "address IP"
+    std::uint64_t changes_ = 0;
     std::string setup_token_;
     std::string nobody_hash_; ///< checked for unknown names, so that they take as long
     std::unique_ptr<io::Worker> worker_;

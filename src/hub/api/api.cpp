@@ -82,7 +82,9 @@ void answer_file(const io::HttpRequest& request, io::HttpResponder& responder) {
 
 struct Api::State {
     explicit State(ApiParts given, std::unique_ptr<Accounts> loaded)
-        : accounts(std::move(loaded)), context{given, *accounts, given.env.loop().clock().wall(), {}} {}
+        : accounts(std::move(loaded)), context{given, *accounts, given.env.loop().clock().wall(), {}, {}} {
+        context.caller = [this](const io::HttpRequest& request) { return caller(request); };
+    }
 
     Caller caller(const io::HttpRequest& request);
     void health(const io::HttpRequest& request, io::HttpResponder& responder);

@@ -97,8 +97,8 @@ void set_enabled(Call call, ApiContext& context, bool enabled) {
         call.answer(200, device_json(context.parts.registry, *still, true));
     };
     context.parts.registry.set_enabled(*device, enabled, std::move(done));
-    // Not after the disk has it: a disabled device is out at once. "Banned" is a code of CONNACK alone, clients
-    // take it for a protocol error in DISCONNECT (MQTT 5 section 3.14.2.1).
+    // Not after the disk has it: a disabled device is out at once. "Banned" is a code of CONNACK alone,
+    // clients take it for a protocol error in DISCONNECT (MQTT 5 section 3.14.2.1).
     if (!enabled)
         context.parts.access.kick(*device, mqtt::ReasonCode::administrative_action, "disabled");
 }

@@ -17,6 +17,8 @@ struct ApiContext {
     Accounts& accounts;
     WallTime started;
     std::vector<ApiListener> listeners;
+    /// Who sends a request, now: long answers ask again, for a session or token may have ended meanwhile.
+    std::function<Caller(const io::HttpRequest&)> caller;
 };
 
 using Handlers = std::map<std::string, Router::Handler>;

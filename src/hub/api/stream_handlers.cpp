@@ -41,15 +41,22 @@ std::vector<std::string> split_devices(std::string_view list) {
 /// gone.
 class EventStream : public std::enable_shared_from_this<EventStream> {
 public:
-    EventStream(ApiContext& context, io::HttpStreamWriter writer, std::size_t& open)
-        : context_(context), writer_(std::move(writer)), heartbeat_(context.parts.env.loop()), open_(open) {
-        ++open_;
+    EventStream(
+        ApiContext& context,
+        io::HttpRequest request,
+        io::HttpStreamWriter writer,
+        std::shared_ptr<std::size_t> open
+    )
+        : context_(context), request_(std::move(request)), writer_(std::move(writer)),
+          heartbeat_(context.parts.env.loop()), open_(std::move(open)),
+          changes_seen_(context.accounts.changes()) {
+        ++*open_;
     }
 
     ~EventStream() {
         if (reader_ != 0)
             context_.parts.feed.unsubscribe(reader_);
-        --open_;
+        --*open_;
     }
 
     void start(FeedFilter filter, std::uint64_t last_id) {
@@ -75,7 +82,22 @@ public:
     }
 
 private:
+    /// Rights are asked for at delivery too: whose token was revoked reads no further.
+    bool may_read() {
+        if (context_.caller(request_).role < Role::viewer)
+            return false;
+        changes_seen_ = context_.accounts.changes();
+        return true;
+    }
+
+    void leave() {
+        writer_.end();
+        stop();
+    }
+
     void send(const FeedItem& item) {
+        if (changes_seen_ != context_.accounts.changes() && !may_read())
+            return leave();
         std::string text = "id: " + std::to_string(item.id) + "\nevent: ";
         text.append(feed_type_name(item.type)).append("\ndata: ").append(item.data).append("\n\n");
         if (!writer_.write(text))
@@ -92,6 +114,9 @@ private:
 
     void beat() {
         heartbeat_.start(heartbeat_every, [this] {
+            if (!may_read()) { // not from inside the timer: leaving may end this object
+                return context_.parts.env.loop().post([self = shared_from_this()] { self->leave(); });
+            }
             writer_.write(": still here\n\n");
             beat();
         });
@@ -105,17 +130,19 @@ private:
     }
 
     ApiContext& context_;
+    io::HttpRequest request_; ///< says who reads
     io::HttpStreamWriter writer_;
     io::Timer heartbeat_;
     Feed::ReaderId reader_ = 0;
     std::uint64_t dropped_ = 0;
-    std::size_t& open_;
+    std::shared_ptr<std::size_t> open_; ///< shared with the handler and all streams
+    std::uint64_t changes_seen_;
 };
 
 } // namespace
 
 void add_stream_handlers(Handlers& handlers, ApiContext& context) {
-    auto open = std::make_shared<std::size_t>(0); // shared with the handler alone, which outlives its streams
+    auto open = std::make_shared<std::size_t>(0); // shared by the handler and its streams
     handlers["streamEvents"] = [&context, open](Call call) {
         if (*open >= streams_max) {
             return call.answer(
@@ -131,7 +158,8 @@ void add_stream_handlers(Handlers& handlers, ApiContext& context) {
             {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}
             }
         );
-        std::make_shared<EventStream>(context, std::move(writer), *open)->start(std::move(filter), last_id);
+        std::make_shared<EventStream>(context, std::move(call.request), std::move(writer), open)
+            ->start(std::move(filter), last_id);
     };
 }
 

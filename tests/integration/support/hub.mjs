@@ -180,12 +180,14 @@ export class Hub {
     const timer = setTimeout(() => child.kill('SIGKILL'), stop_wait_ms);
     await gone;
     clearTimeout(timer);
+    if (signal === 'SIGTERM' && child.exitCode !== 0) {
+      throw new Error(`brim-hub did not end well: code ${child.exitCode}, signal ${child.signalCode}\n${this.output.slice(-10_000)}`);
+    }
     return child.exitCode;
   }
 
   async dispose() {
-    await this.end();
-    rmSync(this.folder, { recursive: true, force: true });
+    await this.end().finally(() => rmSync(this.folder, { recursive: true, force: true }));
   }
 }
 
