@@ -9,9 +9,10 @@
 namespace brim::io {
 
 /// `log` and `metrics` outlive it; workers, streams and listeners made from it are destroyed before it.
+/// Making one tells the process's allocator to give large blocks back to the system when they are freed.
 class RealEnv final : public Env {
 public:
-    RealEnv(Log& log, Metrics& metrics) : log_(log), metrics_(metrics), loop_(log), net_(loop_, log) {}
+    RealEnv(Log& log, Metrics& metrics);
 
     EpollLoop& loop() override { return loop_; }
 

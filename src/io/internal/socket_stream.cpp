@@ -88,7 +88,7 @@ void SocketStream::update_watch() {
         watch_ = *watch;
     } else {
         watched_events_ = 0;
-        failure_ = std::move(watch).error();
+        failure_ = std::make_unique<Error>(std::move(watch).error());
         mark_dirty();
     }
 }
@@ -166,7 +166,7 @@ bool SocketStream::send_failed(int errno_value) {
     release_output();
     blocked_ = false;
     if (handler_ == nullptr)
-        failure_ = std::move(why);
+        failure_ = std::make_unique<Error>(std::move(why));
     // Else the peer may have said why before it went: reading finds that first, then the end.
     else
         update_watch();
