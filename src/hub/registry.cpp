@@ -509,10 +509,17 @@ void Registry::clear_desired(Device& device, PropertyId property, std::int64_t v
     const DesiredValue* desired = device.desired_value(property);
     if (desired == nullptr || (version != -1 && desired->version != version))
         return done({});
+    const DesiredValue before = *desired;
     std::erase_if(device.desired, [property](const DesiredValue& each) { return each.property == property; });
+    auto saved = [this, id = device.id, before, done = std::move(done)](Result<void> result) mutable {
+        Device* still = this->device(id);
+        if (!result && still != nullptr && still->desired_value(before.property) == nullptr)
+            still->desired.insert(find_sorted(still->desired, before.property), before);
+        done(std::move(result));
+    };
     db_.write(
         [id = device.id, property](store::Database& db) { return sql::delete_desired(db, id, property); },
-        std::move(done)
+        std::move(saved)
     );
 }
 

@@ -161,6 +161,23 @@ TEST_CASE("a change the disk refuses is undone and the caller is told") {
         rig.registry->put_model(*device->product, std::make_shared<const thing::Model>(), std::move(done));
     }));
     CHECK(device->product->model->properties().size() == 2);
+    const auto set = [&](std::int64_t value) {
+        return rig.wait<void>([&](auto done) {
+            rig.registry->set_desired(*device, {{0, number(value)}}, 1, std::move(done));
+        });
+    };
+    CHECK_FALSE(set(1));
+    CHECK(device->desired.empty());
+    rig.free_disk();
+    REQUIRE(set(2));
+    rig.fill_disk();
+    CHECK_FALSE(set(3));
+    CHECK_FALSE(rig.wait<void>([&](auto done) {
+        rig.registry->clear_desired(*device, 0, -1, std::move(done));
+    }));
+    REQUIRE(device->desired.size() == 1);
+    CHECK(device->desired[0].value == number(2));
+    CHECK(device->desired[0].version == 1);
     rig.free_disk();
     CHECK(rig.device("a1", "d2"));
     CHECK(rig.product("a2"));
