@@ -59,7 +59,8 @@ struct HistoryRig {
 };
 
 HistoryPoint point(std::int64_t device, int property, std::int64_t time_ms, Seq seq, HistoryValue value) {
-    return {device, property, time_ms, time_ms + 5, seq, false, std::move(value)};
+    const std::int64_t received_ms = time_ms > INT64_MAX - 5 ? INT64_MAX : time_ms + 5;
+    return {device, property, time_ms, received_ms, seq, false, std::move(value)};
 }
 
 } // namespace
