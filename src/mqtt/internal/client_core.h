@@ -98,6 +98,7 @@ private:
     bool has_connected_before_ = false;
     std::uint16_t keepalive_s_ = 0;
     Mono last_sent_{};
+    Mono last_received_{};
     Mono ping_sent_{};
     Mono connect_sent_{};
     // of the server, from CONNACK

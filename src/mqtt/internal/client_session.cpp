@@ -67,7 +67,7 @@ void Client::Core::connect(Mono now) {
     stage_ = Stage::connecting;
     framer_ = Framer(options_.packet_bytes_max);
     keepalive_s_ = options_.keepalive_s;
-    connect_sent_ = now;
+    connect_sent_ = last_received_ = now;
     Connect packet;
     packet.version = version_;
     packet.client_id = options_.client_id;
@@ -123,6 +123,7 @@ void Client::Core::refuse(const PacketError& error) {
 void Client::Core::data(ByteView bytes, Mono now) {
     if (stage_ == Stage::idle)
         return;
+    last_received_ = now;
     const std::uint64_t connection = connection_;
     // A callback may end the connection; what is being read must not go with it.
     Framer framer = std::move(framer_);
@@ -262,8 +263,10 @@ Mono Client::Core::tick(Mono now) {
         );
         return now + tick_max;
     }
-    if (last_sent_ + keepalive > now)
-        return std::min(last_sent_ + keepalive, now + tick_max);
+    // A server that has gone silent is asked as well: while publishes go out, nothing else would tell.
+    const Mono due = std::min(last_sent_, last_received_) + keepalive;
+    if (due > now)
+        return std::min(due, now + tick_max);
     scratch_.clear();
     encode_pingreq(scratch_);
     is_ping_pending_ = true;

@@ -271,6 +271,30 @@ TEST_CASE("keep-alive: PINGREQ when due, timeout when it is not answered") {
     CHECK(line.host.closes[0].code == Errc::timeout);
 }
 
+TEST_CASE("[F-21] a silent server is asked after one keep-alive, also while publishes go out") {
+    ClientOptions options;
+    options.keepalive_s = 10;
+    Line line(ProtocolVersion::v5, options);
+    line.up();
+    Message message;
+    message.topic = "t";
+    for (int second = 1; second < 10; ++second) {
+        line.now += std::chrono::seconds{1};
+        REQUIRE(line.client.publish(message, 0, line.now));
+        CHECK(line.take().type == PacketType::publish);
+        line.client.tick(line.now);
+        CHECK(line.host.out.empty());
+    }
+    line.now += std::chrono::seconds{1};
+    line.client.tick(line.now);
+    CHECK(line.take().type == PacketType::pingreq);
+    REQUIRE(line.client.publish(message, 0, line.now));
+    line.now += std::chrono::seconds{5};
+    line.client.tick(line.now);
+    REQUIRE(line.host.closes.size() == 1);
+    CHECK(line.host.closes[0].code == Errc::timeout);
+}
+
 TEST_CASE("no CONNACK in time is a timeout; a refusal tells why") {
     Line line;
     line.client.connect(line.now);
