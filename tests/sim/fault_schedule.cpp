@@ -247,11 +247,21 @@ void FaultSchedule::edge_disk_full() {
 }
 
 void FaultSchedule::slow_disk() {
-    io::SimMachine& machine = chance(2) ? installation_.hub().machine() : any_edge().machine();
+    const bool at_hub = chance(2);
+    io::SimMachine& machine = at_hub ? installation_.hub().machine() : any_edge().machine();
     tell("the disk of " + machine.name() + " is slow");
     DiskFault fault{.kind = DiskFault::Kind::slow, .op = DiskOp::sync, .times = 5 + below(20)};
     fault.delay = between(20ms, 1'500ms);
     machine.disk().add_fault(fault);
+    if (!at_hub)
+        return;
+    // A hub that answers late is left and come back to: what it has not answered arrives again while the
+    // first copy is still on its way to the disk.
+    for (const std::string& client : installation_.machines()) {
+        later(between(100ms, 2s), [this, client] {
+            installation_.world().links().reset(client, std::string(hub_machine));
+        });
+    }
 }
 
 void FaultSchedule::jump_clock() {

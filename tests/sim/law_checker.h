@@ -25,6 +25,9 @@ public:
     /// to L4.
     std::vector<Violation> check();
 
+    /// Acknowledged reports that history lacks, found by check().
+    std::uint64_t missing() const { return missing_; }
+
     /// For tests that look at more than the laws. Needs a running hub.
     Points history(const thing::DeviceKey& device, Property property);
 
