@@ -259,6 +259,27 @@ TEST_CASE("[F-07] a disk that reads and writes one byte at a time yields the sam
     CHECK(run(true) == run(false));
 }
 
+TEST_CASE("[F-02] [F-06] a segment left nameless by a failed rotation is named before it is written on") {
+    LogRig rig;
+    rig.open();
+    rig.fill(20, 100);
+    // The first failed sync ends segment 1, the second one leaves segment 2 behind, its name never synced.
+    rig.disk().add_fault({.kind = io::DiskFault::Kind::io_error, .op = io::DiskOp::sync, .times = 2});
+    CHECK_FALSE(rig.append_durable("refused"));
+    CHECK_FALSE(rig.append_durable("refused as well"));
+    rig.machine().crash();
+    rig.log.reset();
+    rig.open();
+    const Seq kept = rig.append("kept");
+    REQUIRE(rig.wait(kept));
+    rig.machine().power_cut(io::CutMode::lose_all);
+    rig.log.reset();
+    rig.open();
+    const auto records = rig.read_all(kept);
+    REQUIRE(!records.empty());
+    CHECK(records.front().second == "kept");
+}
+
 TEST_CASE("[F-16] a newer format is refused by name and nothing is written") {
     LogRig rig;
     rig.open();
