@@ -120,7 +120,11 @@ def node_tests(folder: str, **env: str) -> Outcome:
     counts = {name: int(number) for name, number in re.findall(r"^# (pass|fail|skipped|cancelled) (\d+)$", out, re.M)}
     failed = counts.get("fail", 0) + counts.get("cancelled", 0)
     if code != 0 or failed or "pass" not in counts:
-        print("\n".join(line for line in out.splitlines() if not re.match(r"\s*(ok|# Subtest|---|\.\.\.|duration_ms|type:)", line))[-8000:])
+        for block in re.split(r"(?m)^(?=ok |not ok )", out)[1:]:
+            if block.startswith("not ok"):
+                print(block[:4000])
+        if not failed:
+            print(tail(out))
     return Outcome(counts.get("pass", 0), max(failed, 0 if code == 0 else 1), counts.get("skipped", 0))
 
 

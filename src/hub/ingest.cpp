@@ -5,6 +5,7 @@
 #include "store/sqlite_history.h"
 
 #include <algorithm>
+#include <deque>
 
 namespace brim::hub {
 
@@ -57,6 +58,8 @@ struct Ingest::State {
     void
     add_point(const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at);
     void flush();
+    void when_written(io::Work read);
+    void run_readers(store::Seq written);
     void checkpoint();
 
     io::Env& env;
@@ -70,6 +73,8 @@ struct Ingest::State {
     store::Seq applied = 0;                  ///< the last record in `points` or before
     store::Seq flushed = 0;                  ///< handed to the worker
     std::size_t flushing = 0;                ///< points the worker has
+    /// Reads that wait until history has what was acknowledged before they were asked: position and read.
+    std::deque<std::pair<store::Seq, io::Work>> readers;
     io::Timer flush_timer;
     io::Timer checkpoint_timer;
     IngestStats stats;
@@ -320,15 +325,32 @@ void Ingest::State::flush() {
                 points.insert(points.begin(), batch->points.begin(), batch->points.end());
                 delivered.give_back(batch->notes);
                 flushed = batch->up_to - 1;
+                run_readers(applied); // what is there is better than no answer
                 flush_timer.start(std::chrono::seconds{1}, [this] { flush(); });
                 return;
             }
+            run_readers(batch->up_to);
             if (applied != flushed)
                 return flush();
             if (closing && closed)
                 checkpoint();
         }
     );
+}
+
+void Ingest::State::when_written(io::Work read) {
+    if (applied == flushed && flushing == 0)
+        return read();
+    readers.emplace_back(applied, std::move(read));
+    flush();
+}
+
+void Ingest::State::run_readers(store::Seq written) {
+    while (!readers.empty() && readers.front().first <= written) {
+        io::Work read = std::move(readers.front().second);
+        readers.pop_front();
+        read();
+    }
 }
 
 void Ingest::State::checkpoint() {
@@ -434,15 +456,21 @@ void on_worker(io::Worker& worker, Read read, std::move_only_function<void(Resul
 void Ingest::query(
     store::HistoryQuery query, std::move_only_function<void(Result<store::HistoryPage>)> done
 ) {
-    auto read = [history = state_->history.get(), query = std::move(query)] { return history->query(query); };
-    on_worker<store::HistoryPage>(*state_->worker, std::move(read), std::move(done));
+    state_->when_written([state = state_.get(), query = std::move(query), done = std::move(done)]() mutable {
+        auto read = [history = state->history.get(), query = std::move(query)] {
+            return history->query(query);
+        };
+        on_worker<store::HistoryPage>(*state->worker, std::move(read), std::move(done));
+    });
 }
 
 void Ingest::buckets(
     store::BucketQuery query, std::move_only_function<void(Result<std::vector<store::HistoryBucket>>)> done
 ) {
-    auto read = [history = state_->history.get(), query] { return history->buckets(query); };
-    on_worker<std::vector<store::HistoryBucket>>(*state_->worker, std::move(read), std::move(done));
+    state_->when_written([state = state_.get(), query, done = std::move(done)]() mutable {
+        auto read = [history = state->history.get(), query] { return history->buckets(query); };
+        on_worker<std::vector<store::HistoryBucket>>(*state->worker, std::move(read), std::move(done));
+    });
 }
 
 void Ingest::forget_device(DeviceId device, Done done) {

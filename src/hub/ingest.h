@@ -82,7 +82,8 @@ public:
     /// mark only.
     void settle(UplinkMark mark, Done done);
 
-    /// Reads that run on the history worker; points come with properties as PropertyId.
+    /// Reads that run on the history worker and see everything acknowledged before they were asked; points
+    /// come with properties as PropertyId.
     void query(store::HistoryQuery query, std::move_only_function<void(Result<store::HistoryPage>)> done);
     void buckets(
         store::BucketQuery query,
