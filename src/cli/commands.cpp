@@ -17,8 +17,7 @@ std::int64_t now_ms() {
 }
 
 /// Runs `work` with the hub of the context; its error becomes the exit code.
-template <class Work>
-Exit with_hub(const Common& common, Work work) {
+template <class Work> Exit with_hub(const Common& common, Work work) {
     auto context = load_context(common.context);
     if (!context)
         return complain(context.error());

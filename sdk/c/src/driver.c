@@ -175,7 +175,7 @@ void brim_driver_wake(brim_driver* driver) {
 
 void brim_driver_run(brim_driver* driver, int timeout_ms) {
     if (driver->callback_depth > 0)
-        return; /* a callback that wants to wait inside of itself would never end */
+        return;                        /* a callback that wants to wait inside of itself would never end */
     pthread_mutex_lock(&driver->lock); /* a blocking report of another thread asks who the runner is */
     driver->runner = pthread_self();
     pthread_mutex_unlock(&driver->lock);

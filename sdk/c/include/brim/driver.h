@@ -21,9 +21,9 @@
  *     }
  *
  * Threads. One thread, the "runner", calls brim_driver_run(); all callbacks run on it, without any lock held.
- * The report functions, brim_answer(), brim_device_online(), brim_device_offline() and brim_driver_counts() may
- * be called from any thread; everything else
- * belongs to the runner. brim_driver_close() is called when no other thread uses the driver any more.
+ * The report functions, brim_answer(), brim_device_online(), brim_device_offline() and brim_driver_counts()
+ * may be called from any thread; everything else belongs to the runner. brim_driver_close() is called when no
+ * other thread uses the driver any more.
  *
  * What is promised. A report that was accepted (return value BRIM_OK of the asynchronous call) is completed
  * exactly once: with BRIM_OK when the edge has it on its disk, or with the code for which the edge refused
