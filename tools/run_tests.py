@@ -41,7 +41,7 @@ def run(command: list[str], *, env: dict[str, str] | None = None, cwd: pathlib.P
     except subprocess.TimeoutExpired as late:
         out = late.stdout if isinstance(late.stdout, str) else (late.stdout or b"").decode(errors="replace")
         return 124, out + f"\nended after {limit} s"
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
 
 
 def tail(text: str, lines: int = 40) -> str:
