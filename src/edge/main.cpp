@@ -162,6 +162,7 @@ int run(const ConfigSource& source) {
     Log log(clock, log_options(*config));
     Metrics metrics;
     io::register_process_metrics(metrics);
+    io::raise_descriptor_limit();
     io::RealEnv env(log, metrics);
     std::unique_ptr<edge::Edge> edge;
     bool draining = false;

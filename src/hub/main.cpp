@@ -139,6 +139,7 @@ int run(const ConfigSource& source) {
         log_options.format = LogFormat::json;
     Log log(clock, log_options);
     Metrics metrics;
+    io::raise_descriptor_limit();
     io::RealEnv env(log, metrics);
     // Before anything starts a thread: threads inherit the signal mask, and one that does not block SIGTERM
     // dies of it, with the whole process.

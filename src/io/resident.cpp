@@ -68,6 +68,15 @@ void register_process_metrics(Metrics& metrics) {
     });
 }
 
+std::uint64_t raise_descriptor_limit() noexcept {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
+}
+
 Result<void> notify_supervisor(std::string_view state) {
     const char* path = std::getenv("NOTIFY_SOCKET");
     if (path == nullptr || path[0] == '\0')

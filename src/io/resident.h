@@ -20,6 +20,10 @@ struct ProcessCost {
 
 ProcessCost process_cost();
 
+/// Raises the soft limit of open descriptors to the hard one: a service manager's default of 1,024 would end
+/// a hub at a thousand clients. Returns the limit in force.
+std::uint64_t raise_descriptor_limit() noexcept;
+
 /// Registers brim_process_resident_bytes, brim_process_open_descriptors, brim_process_cpu_seconds and
 /// brim_process_threads, read when scraped.
 void register_process_metrics(Metrics& metrics);
