@@ -21,6 +21,8 @@ target_compile_options(brim_flags INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Wold-style-cast>
     # g++ 12 sees uninitialised members in moved std::variants at -O2 that are not there.
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    # libstdc++ 12's own std::stable_sort, as clang sees it.
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
     -fno-omit-frame-pointer -fstack-protector-strong)
 if(BRIM_SANITIZE STREQUAL "address")
     target_compile_options(brim_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)

@@ -209,7 +209,7 @@ bool Forwarder::look(Walk& lane) {
         ++lane.position;
         return true;
     }
-    Candidate& next = lane.candidate.emplace();
+    Candidate& next = lane.candidate.emplace(Candidate{});
     next.seq = record.seq;
     next.message.topic = report->topic;
     next.message.payload = report->payload;

@@ -45,6 +45,7 @@ public:
     void on_bound(Device& device, Device& gateway);
 
     // DeviceChannel
+    using mqtt::Server::send;
     bool send(Device& device, const std::string& topic, std::string payload, std::uint8_t qos) override;
 
     // BrokerHost, policy part

@@ -5,7 +5,7 @@
 namespace brim::io {
 
 HandoverStream::HandoverStream(Loop& loop, std::unique_ptr<Stream> inner)
-    : loop_(loop), inner_(std::move(inner)), delivery_(loop) {}
+    : inner_(std::move(inner)), delivery_(loop) {}
 
 HandoverStream::~HandoverStream() = default;
 

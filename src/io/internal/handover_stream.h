@@ -35,7 +35,6 @@ private:
     void on_closed(const Error& why) override;
     void deliver_held();
 
-    Loop& loop_;
     std::unique_ptr<Stream> inner_;
     StreamHandler* handler_ = nullptr;
     bool started_ = false;
