@@ -69,14 +69,14 @@ void Access::on_connect(ConnId conn, const mqtt::Connect& connect) {
     auto admission = admit(connect, reason);
     if (!admission) {
         connects_refused_.add();
-        const io::Peer* from = peer(conn);
+        const auto from = peer(conn);
         env().log().warn(
             "access",
             "login refused",
             {{"object", admission.error().object},
              {"cause", admission.error().cause},
              {"fix", admission.error().fix},
-             {"peer", from == nullptr ? std::string{} : from->address}}
+             {"peer", from ? from->address : std::string{}}}
         );
         // The peer learns the code only: an unknown name and a wrong signature look the same from outside.
         broker().refuse(conn, reason, {}, now());
@@ -158,8 +158,8 @@ void Access::on_up(const ConnView& who) {
             tell_session_error(*gateway, 427, "the device connected elsewhere", device->key());
     }
     sessions_[device->id].conn = who.id;
-    const io::Peer* from = peer(who.id);
-    online(*device, ++epoch_, from == nullptr ? std::string{} : from->address);
+    const auto from = peer(who.id);
+    online(*device, ++epoch_, from ? from->address : std::string{});
 }
 
 void Access::on_down(const ConnView& who, mqtt::Ended why) {

@@ -98,23 +98,24 @@ private:
     mqtt::Verdict on_event_post(const Inbound& in);
     mqtt::Verdict on_request(const Inbound& in);
     void on_desired_get(const Inbound& in, const thing::Request& request);
-    void on_desired_delete(const Inbound& in, const thing::Request& request);
+    mqtt::Verdict on_desired_delete(const Inbound& in, const thing::Request& request);
     void on_ntp(const Inbound& in);
 
     // topology.cpp
-    bool on_topology(const Inbound& in, const thing::Request& request);
+    mqtt::Verdict on_topology(const Inbound& in, const thing::Request& request);
     void on_sub_register(const Inbound& in, const thing::Request& request);
-    void on_topo_add(const Inbound& in, const thing::Request& request);
-    void on_topo_delete(const Inbound& in, const thing::Request& request);
-    void on_login(const Inbound& in, const thing::Request& request, const Json::Array& logins, bool batch);
-    void on_logout(const Inbound& in, const thing::Request& request, const Json::Array& logouts, bool batch);
+    mqtt::Verdict on_topo_add(const Inbound& in, const thing::Request& request);
+    mqtt::Verdict on_topo_delete(const Inbound& in, const thing::Request& request);
+    mqtt::Verdict
+    on_login(const Inbound& in, const thing::Request& request, const Json::Array& logins, bool batch);
+    void on_logout(const Inbound& in, const Json::Array& logouts, bool batch);
     bool signed_by(const Device& device, const Json& claim) const;
     void log_out(Session& session, Device& device, std::string_view why);
-    /// What ends `writes` database writes that one request caused: after the last one the device gets
-    /// `success`, or an error reply when any failed.
-    std::function<void(const Result<void>&)> answer_when_stored(
-        const Inbound& in, const thing::Request& request, std::size_t writes, const Json& success
-    );
+    /// Ends a request whose write is under way: call it when that is durable. The device gets `success` and
+    /// its PUBACK, or an error reply and a PUBACK that says so.
+    Registry::Done answer_when_stored(const Inbound& in, const thing::Request& request, Json success);
+    /// reply() where no acknowledgement has to wait.
+    mqtt::Verdict refuse(const Inbound& in, int code, std::string_view text, const Json& data = {});
     void tell_session_error(Device& gateway, int code, std::string_view text, const thing::DeviceKey& device);
 
     Registry& registry_;

@@ -175,18 +175,16 @@ Verdict Access::on_event_post(const Inbound& in) {
 Verdict Access::on_request(const Inbound& in) {
     auto request = thing::parse_request(in.message->payload);
     if (!request) {
-        reply(in, 460, request.error().cause, Json::object());
-        return Verdict::consumed;
+        return refuse(in, 460, request.error().cause);
     }
-    if (on_topology(in, *request))
-        return Verdict::consumed;
+    if (in.topic.kind >= TopicKind::sub_register && in.topic.kind <= TopicKind::combine_batch_logout)
+        return on_topology(in, *request);
     switch (in.topic.kind) {
     case TopicKind::desired_get:
         on_desired_get(in, *request);
         break;
     case TopicKind::desired_delete:
-        on_desired_delete(in, *request);
-        break;
+        return on_desired_delete(in, *request);
     case TopicKind::model_get:
         reply(in, 200, "success", in.device.product->model->to_tsl(in.device.product->product_key));
         break;
@@ -215,17 +213,15 @@ void Access::on_desired_get(const Inbound& in, const thing::Request& request) {
     reply(in, 200, "success", data);
 }
 
-void Access::on_desired_delete(const Inbound& in, const thing::Request& request) {
+Verdict Access::on_desired_delete(const Inbound& in, const thing::Request& request) {
     std::vector<std::pair<PropertyId, std::int64_t>> cleared;
     for (const auto& [name, options] : request.params.members()) {
         if (const PropertyId property = in.device.product->property_id(name); property >= 0)
             cleared.emplace_back(property, options["version"].as_int(-1));
     }
-    if (cleared.empty())
-        return reply(in, 200, "success", Json::object());
-    const auto stored = answer_when_stored(in, request, cleared.size(), Json::object());
-    for (const auto& [property, version] : cleared)
-        registry_.clear_desired(in.device, property, version, stored);
+    auto stored = answer_when_stored(in, request, Json::object());
+    registry_.clear_desired(in.device, std::move(cleared), std::move(stored));
+    return Verdict::pending;
 }
 
 void Access::on_ntp(const Inbound& in) {

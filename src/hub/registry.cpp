@@ -9,7 +9,6 @@ namespace brim::hub {
 
 namespace {
 
-constexpr Duration save_every = std::chrono::seconds{1};
 constexpr std::size_t name_bytes_max = 90;
 constexpr std::size_t text_bytes_max = 1'024;
 
@@ -46,18 +45,6 @@ sql::ProductRow product_row(const Product& product) {
     row.model = product.model->to_tsl(product.product_key).text();
     row.properties = product.properties;
     return row;
-}
-
-sql::DesiredRow desired_row(const Device& device, const DesiredValue& desired) {
-    return {
-        device.id,
-        desired.property,
-        desired.value,
-        desired.version,
-        desired.time_ms,
-        desired.state,
-        desired.message
-    };
 }
 
 } // namespace
@@ -422,192 +409,63 @@ void Registry::set_enabled(Device& device, bool enabled, Done done) {
 }
 
 void Registry::bind(Device& device, Device* gateway, Done done) {
-    const std::string object = "device \"" + device.key().text() + "\"";
-    if (gateway != nullptr && (!gateway->product->is_gateway || device.product->is_gateway)) {
-        return done(fail(
-            Errc::invalid,
-            object,
-            "only a device can be bound, and only to a gateway",
-            "check both products' node types"
-        ));
+    bind(std::vector<Device*>{&device}, gateway, std::move(done));
+}
+
+bool Registry::has_room(const Device& gateway, const std::vector<Device*>& devices) const {
+    const auto joins = std::count_if(devices.begin(), devices.end(), [&gateway](const Device* each) {
+        return each->gateway != gateway.id;
+    });
+    return sub_devices(gateway.id).size() + static_cast<std::size_t>(joins) <= limits_.sub_devices_max;
+}
+
+void Registry::move(Device& device, DeviceId gateway) {
+    if (device.gateway != 0)
+        std::erase(sub_devices_[device.gateway], device.id);
+    device.gateway = gateway;
+    if (gateway != 0)
+        sub_devices_[gateway].push_back(device.id);
+}
+
+void Registry::bind(const std::vector<Device*>& devices, Device* gateway, Done done) {
+    for (const Device* device : devices) {
+        if (gateway != nullptr && (!gateway->product->is_gateway || device->product->is_gateway)) {
+            return done(fail(
+                Errc::invalid,
+                "device \"" + device->key().text() + "\"",
+                "only a device can be bound, and only to a gateway",
+                "check both products' node types"
+            ));
+        }
     }
     const DeviceId target = gateway == nullptr ? 0 : gateway->id;
-    const bool joins = gateway != nullptr && device.gateway != target;
-    if (joins && sub_devices(target).size() >= limits_.sub_devices_max) {
+    if (gateway != nullptr && !has_room(*gateway, devices)) {
         return done(fail(
-            Errc::full, object, "the gateway has its maximum of sub-devices", "bind it to another gateway"
+            Errc::full,
+            "device \"" + devices.front()->key().text() + "\"",
+            "the gateway has its maximum of sub-devices",
+            "bind it to another gateway"
         ));
     }
-    const auto move = [this](Device& moved, DeviceId to) {
-        if (moved.gateway != 0)
-            std::erase(sub_devices_[moved.gateway], moved.id);
-        moved.gateway = to;
-        if (to != 0)
-            sub_devices_[to].push_back(moved.id);
-    };
-    const DeviceId before = device.gateway;
-    move(device, target);
-    auto saved = [this, move, id = device.id, before, done = std::move(done)](Result<void> result) mutable {
-        Device* still = this->device(id);
-        if (!result && still != nullptr)
-            move(*still, this->device(before) == nullptr ? 0 : before);
+    std::vector<std::pair<DeviceId, DeviceId>> before; ///< device and the gateway it had
+    for (Device* device : devices) {
+        before.emplace_back(device->id, device->gateway);
+        move(*device, target);
+    }
+    auto saved = [this, before, done = std::move(done)](Result<void> result) mutable {
+        // Backwards: a device may have been named twice.
+        for (auto each = before.rbegin(); !result && each != before.rend(); ++each) {
+            if (Device* still = device(each->first))
+                move(*still, device(each->second) == nullptr ? 0 : each->second);
+        }
         done(std::move(result));
     };
-    db_.write(
-        [id = device.id, target](store::Database& db) { return sql::save_gateway(db, id, target); },
-        std::move(saved)
-    );
-}
-
-void Registry::set_desired(
-    Device& device, std::vector<std::pair<PropertyId, thing::Value>> values, std::int64_t time_ms, Done done
-) {
-    struct Before {
-        PropertyId property;
-        std::int64_t version; ///< of the change
-        std::optional<DesiredValue> value;
+    auto save = [before, target](store::Database& db) -> Result<void> {
+        for (const auto& [id, old] : before)
+            BRIM_TRY(sql::save_gateway(db, id, target));
+        return {};
     };
-
-    std::vector<sql::DesiredRow> rows;
-    std::vector<Before> before;
-    for (auto& [property, value] : values) {
-        const auto place = find_sorted(device.desired, property);
-        const bool known = place != device.desired.end() && place->property == property;
-        const std::int64_t version = known ? place->version + 1 : 1;
-        DesiredValue fresh{property, std::move(value), version, time_ms, DesiredState::pending, {}};
-        rows.push_back(desired_row(device, fresh));
-        before.push_back({property, version, known ? std::optional(std::move(*place)) : std::nullopt});
-        if (known)
-            *place = std::move(fresh);
-        else
-            device.desired.insert(place, std::move(fresh));
-    }
-    auto settled = [this, id = device.id, before = std::move(before), done = std::move(done)](
-                       Result<void> stored
-                   ) mutable {
-        Device* still = stored ? nullptr : this->device(id);
-        for (Before& old : before) {
-            DesiredValue* desired = still == nullptr ? nullptr : still->desired_value(old.property);
-            if (desired == nullptr || desired->version != old.version)
-                continue; // a newer change is under way
-            if (old.value)
-                *desired = std::move(*old.value);
-            else
-                std::erase_if(still->desired, [&old](const auto& each) {
-                    return each.property == old.property;
-                });
-        }
-        done(std::move(stored));
-    };
-    db_.write(
-        [rows = std::move(rows)](store::Database& db) { return sql::save_desired(db, rows); },
-        std::move(settled)
-    );
-}
-
-void Registry::clear_desired(Device& device, PropertyId property, std::int64_t version, Done done) {
-    const DesiredValue* desired = device.desired_value(property);
-    if (desired == nullptr || (version != -1 && desired->version != version))
-        return done({});
-    const DesiredValue before = *desired;
-    std::erase_if(device.desired, [property](const DesiredValue& each) { return each.property == property; });
-    auto saved = [this, id = device.id, before, done = std::move(done)](Result<void> result) mutable {
-        Device* still = this->device(id);
-        if (!result && still != nullptr && still->desired_value(before.property) == nullptr)
-            still->desired.insert(find_sorted(still->desired, before.property), before);
-        done(std::move(result));
-    };
-    db_.write(
-        [id = device.id, property](store::Database& db) { return sql::delete_desired(db, id, property); },
-        std::move(saved)
-    );
-}
-
-void Registry::settle_desired(Device& device, PropertyId property, DesiredState state, std::string message) {
-    DesiredValue* desired = device.desired_value(property);
-    if (desired == nullptr)
-        return;
-    desired->state = state;
-    desired->message = std::move(message);
-    touch(device);
-}
-
-void Registry::count_online(const Device& device, int change) {
-    online_devices_ += static_cast<std::size_t>(change);
-    if (device.product->is_gateway)
-        online_gateways_ += static_cast<std::size_t>(change);
-}
-
-void Registry::mark_online(Device& device, std::uint64_t epoch, std::string address) {
-    if (!device.online)
-        count_online(device, 1);
-    device.online = true;
-    device.activated = true;
-    device.epoch = epoch;
-    device.address = std::move(address);
-    device.reason.clear();
-    device.since = device.last_seen = env_.loop().clock().wall();
-    touch(device);
-}
-
-void Registry::mark_offline(Device& device, std::string reason) {
-    if (device.online)
-        count_online(device, -1);
-    device.online = false;
-    device.reason = std::move(reason);
-    device.since = env_.loop().clock().wall();
-    touch(device);
-}
-
-void Registry::mark_seen(Device& device) {
-    const WallTime now = env_.loop().clock().wall();
-    // Saved at most every 30 s a device: the exact time lives in memory, the disk only needs it for after a
-    // restart.
-    const bool save = now.ms - device.last_seen.ms > 30'000;
-    device.last_seen = now;
-    if (save)
-        touch(device);
-}
-
-void Registry::touch(Device& device) {
-    touched_.push_back(device.id);
-    if (!save_timer_.running())
-        save_timer_.start(save_every, [this] { save_touched(); });
-}
-
-void Registry::save_touched() {
-    std::sort(touched_.begin(), touched_.end());
-    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
-    std::vector<sql::StatusRow> rows;
-    for (const DeviceId id : touched_) {
-        const Device* changed = device(id);
-        if (changed == nullptr)
-            continue;
-        sql::StatusRow row{
-            id,
-            changed->activated,
-            changed->online,
-            changed->since.ms,
-            changed->last_seen.ms,
-            changed->epoch,
-            changed->reason,
-            changed->address,
-            {}
-        };
-        for (const DesiredValue& desired : changed->desired)
-            row.desired.push_back(desired_row(*changed, desired));
-        rows.push_back(std::move(row));
-    }
-    touched_.clear();
-    if (rows.empty())
-        return;
-    db_.write(
-        [rows = std::move(rows)](store::Database& db) { return sql::save_status(db, rows); },
-        [this](const Result<void>& result) {
-            if (!result)
-                env_.log().warn("registry", "status not saved", {{"cause", result.error().text()}});
-        }
-    );
+    db_.write(std::move(save), std::move(saved));
 }
 
 } // namespace brim::hub

@@ -152,6 +152,11 @@ public:
     /// Binds `device` to `gateway` (null = unbinds). Errc::invalid for a gateway bound to a gateway, or to
     /// itself.
     void bind(Device& device, Device* gateway, Done done);
+    /// The same for several devices in one transaction: all or none. Errc::full when the gateway has no room
+    /// for those that are new to it.
+    void bind(const std::vector<Device*>& devices, Device* gateway, Done done);
+    /// False when binding `devices` would exceed RegistryLimits::sub_devices_max.
+    bool has_room(const Device& gateway, const std::vector<Device*>& devices) const;
     /// Stores desired values with a new version each. Values are already validated.
     void set_desired(
         Device& device,
@@ -159,8 +164,9 @@ public:
         std::int64_t time_ms,
         Done done
     );
-    /// Removes a desired value (only of `version` when that is not -1).
-    void clear_desired(Device& device, PropertyId property, std::int64_t version, Done done);
+    /// Removes desired values, each only of its version when that is not -1, in one transaction.
+    void
+    clear_desired(Device& device, std::vector<std::pair<PropertyId, std::int64_t>> properties, Done done);
     /// Notes the outcome of a desired value; saved lazily.
     void settle_desired(Device& device, PropertyId property, DesiredState state, std::string message);
 
@@ -168,6 +174,9 @@ public:
     void mark_online(Device& device, std::uint64_t epoch, std::string address);
     void mark_offline(Device& device, std::string reason);
     void mark_seen(Device& device);
+    /// Saves it now: `done` comes when what mark_online() and the others noted so far is durable. Callers
+    /// that come while a save is under way share the next one.
+    void save_status(Done done);
 
     /// The number that makes epochs grow over restarts: counted up and stored at each open().
     std::uint64_t boot() const { return boot_; }
@@ -183,8 +192,10 @@ private:
     Result<void> load();
     void touch(Device& device);
     void save_touched();
+    void status_saved(std::vector<DeviceId> devices, std::vector<Done> waiting, const Result<void>& result);
     Device& add_device(std::unique_ptr<Device> device);
     void remove_device(DeviceId id);
+    void move(Device& device, DeviceId gateway);
     void count_online(const Device& device, int change);
 
     io::Env& env_;
@@ -196,6 +207,8 @@ private:
     std::unordered_map<std::string, Device*> devices_by_key_; ///< "{pk}/{dn}"
     std::unordered_map<DeviceId, std::vector<DeviceId>> sub_devices_;
     std::vector<DeviceId> touched_;
+    std::vector<Done> status_waiters_; ///< of save_status(), for the next save
+    bool saving_status_ = false;
     io::Timer save_timer_;
     ProductId next_product_ = 1;
     DeviceId next_device_ = 1;

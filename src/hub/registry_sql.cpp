@@ -59,6 +59,18 @@ DeviceRow device_row(const Device& device) {
     return row;
 }
 
+DesiredRow desired_row(const Device& device, const DesiredValue& desired) {
+    return {
+        device.id,
+        desired.property,
+        desired.value,
+        desired.version,
+        desired.time_ms,
+        desired.state,
+        desired.message
+    };
+}
+
 Result<std::vector<ProductRow>> load_products(store::Database& db) {
     auto select = db.prepare(
         "SELECT id, product_key, name, description, is_gateway, created_ms, model FROM product ORDER BY id"

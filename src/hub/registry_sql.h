@@ -49,6 +49,7 @@ struct StatusRow {
 };
 
 DeviceRow device_row(const Device& device);
+DesiredRow desired_row(const Device& device, const DesiredValue& desired);
 
 Result<std::vector<ProductRow>> load_products(store::Database& db);
 Result<std::vector<DeviceRow>> load_devices(store::Database& db);

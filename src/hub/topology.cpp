@@ -5,6 +5,7 @@
 
 namespace brim::hub {
 
+using mqtt::Verdict;
 using thing::TopicKind;
 
 namespace {
@@ -24,26 +25,23 @@ std::string text_of(const Json& value) {
 
 } // namespace
 
-bool Access::on_topology(const Inbound& in, const thing::Request& request) {
-    const TopicKind kind = in.topic.kind;
-    const bool concerns_gateway = kind >= TopicKind::sub_register && kind <= TopicKind::combine_batch_logout;
-    if (!concerns_gateway)
-        return false;
-    if (&in.device != &in.session || !in.session.product->is_gateway) {
-        reply(in, 6401, "only a gateway has sub-devices", Json::object());
-        return true;
-    }
-    switch (kind) {
+Verdict Access::refuse(const Inbound& in, int code, std::string_view text, const Json& data) {
+    reply(in, code, text, data.is_null() ? Json::object() : data);
+    return Verdict::consumed;
+}
+
+Verdict Access::on_topology(const Inbound& in, const thing::Request& request) {
+    if (&in.device != &in.session || !in.session.product->is_gateway)
+        return refuse(in, 6401, "only a gateway has sub-devices");
+    switch (in.topic.kind) {
     case TopicKind::sub_register:
         on_sub_register(in, request);
         break;
     case TopicKind::topo_add:
-        on_topo_add(in, request);
-        break;
+        return on_topo_add(in, request);
     case TopicKind::sub_unregister:
     case TopicKind::topo_delete:
-        on_topo_delete(in, request);
-        break;
+        return on_topo_delete(in, request);
     case TopicKind::topo_get: {
         Json list = Json::array();
         for (const DeviceId id : registry_.sub_devices(in.session.id)) {
@@ -57,21 +55,19 @@ bool Access::on_topology(const Inbound& in, const thing::Request& request) {
         reply(in, 200, "success", Json::object());
         break;
     case TopicKind::combine_login:
-        on_login(in, request, {request.params}, false);
-        break;
+        return on_login(in, request, {request.params}, false);
     case TopicKind::combine_batch_login:
-        on_login(in, request, request.params["deviceList"].items(), true);
-        break;
+        return on_login(in, request, request.params["deviceList"].items(), true);
     case TopicKind::combine_logout:
-        on_logout(in, request, {request.params}, false);
+        on_logout(in, {request.params}, false);
         break;
     case TopicKind::combine_batch_logout:
-        on_logout(in, request, request.params.items(), true);
+        on_logout(in, request.params.items(), true);
         break;
     default:
         break;
     }
-    return true;
+    return Verdict::consumed;
 }
 
 bool Access::signed_by(const Device& device, const Json& claim) const {
@@ -105,129 +101,127 @@ void Access::on_sub_register(const Inbound& in, const thing::Request& request) {
     reply(in, 200, "success", list);
 }
 
-void Access::on_topo_add(const Inbound& in, const thing::Request& request) {
+Verdict Access::on_topo_add(const Inbound& in, const thing::Request& request) {
+    const Json::Array& items = request.params.items();
+    if (items.empty() || items.size() > options_.logins_per_batch_max)
+        return refuse(in, 460, "1 to " + std::to_string(options_.logins_per_batch_max) + " devices");
     Json list = Json::array();
-    std::vector<DeviceId> added;
-    if (request.params.items().empty() || request.params.items().size() > options_.logins_per_batch_max) {
-        return reply(
-            in, 460, "1 to " + std::to_string(options_.logins_per_batch_max) + " devices", Json::object()
-        );
-    }
-    for (const Json& item : request.params.items()) {
+    std::vector<Device*> added;
+    for (const Json& item : items) {
         const thing::DeviceKey key = key_of(item);
-        const Device* device = registry_.device(key);
+        Device* device = registry_.device(key);
         if (device == nullptr)
-            return reply(in, 6100, "device " + key.text() + " not found", Json::object());
+            return refuse(in, 6100, "device " + key.text() + " not found");
         if (device == &in.session)
-            return reply(in, 6402, "a gateway cannot be added to itself", Json::object());
+            return refuse(in, 6402, "a gateway cannot be added to itself");
         if (device->product->is_gateway)
-            return reply(in, 6402, "device " + key.text() + " is a gateway itself", Json::object());
+            return refuse(in, 6402, "device " + key.text() + " is a gateway itself");
         if (!device->enabled)
-            return reply(in, 6204, "device " + key.text() + " is disabled", Json::object());
+            return refuse(in, 6204, "device " + key.text() + " is disabled");
         if (!signed_by(*device, item))
-            return reply(in, 401, "wrong sign of " + key.text(), Json::object());
-        added.push_back(device->id);
+            return refuse(in, 401, "wrong sign of " + key.text());
+        added.push_back(device);
         list.push(key_json(key));
     }
-    // Answered when the last binding is durable; all were checked before the first was made.
-    const auto stored = answer_when_stored(in, request, added.size(), list);
-    for (const DeviceId id : added) {
-        Device* device = registry_.device(id);
-        Device* old = device->gateway == 0 || device->gateway == in.session.id
-                          ? nullptr
-                          : registry_.device(device->gateway);
-        registry_.bind(*device, &in.session, stored);
-        if (old != nullptr && device->gateway != old->id)
-            on_unbound(*device, *old);
+    if (!registry_.has_room(in.session, added))
+        return refuse(in, 6400, "the gateway has its maximum of sub-devices");
+    std::vector<std::pair<DeviceId, DeviceId>> moved; // device, and the gateway it leaves
+    for (const Device* device : added) {
+        if (device->gateway != 0 && device->gateway != in.session.id)
+            moved.emplace_back(device->id, device->gateway);
     }
+    auto stored = [this,
+                   moved,
+                   answered = answer_when_stored(in, request, std::move(list))](Result<void> result) mutable {
+        for (const auto& [id, old] : moved) {
+            Device* back = result ? nullptr : registry_.device(id);
+            Device* gateway = registry_.device(old);
+            if (back != nullptr && gateway != nullptr)
+                on_bound(*back, *gateway);
+        }
+        answered(std::move(result));
+    };
+    registry_.bind(added, &in.session, std::move(stored));
+    // The old gateway is told now, so that no device is in two sessions; told again if the disk refuses.
+    for (const auto& [id, old] : moved) {
+        if (Device* gateway = registry_.device(old))
+            on_unbound(*registry_.device(id), *gateway);
+    }
+    return Verdict::pending;
 }
 
-void Access::on_topo_delete(const Inbound& in, const thing::Request& request) {
+Verdict Access::on_topo_delete(const Inbound& in, const thing::Request& request) {
     Json list = Json::array();
+    std::vector<Device*> removed;
     for (const Json& item : request.params.items()) {
         const thing::DeviceKey key = key_of(item);
         Device* device = registry_.device(key);
         if (device == nullptr)
-            return reply(in, 6100, "device " + key.text() + " not found", Json::object());
-        if (device->gateway != in.session.id) {
-            return reply(in, 6401, "device " + key.text() + " is not bound to this gateway", Json::object());
-        }
+            return refuse(in, 6100, "device " + key.text() + " not found");
+        if (device->gateway != in.session.id)
+            return refuse(in, 6401, "device " + key.text() + " is not bound to this gateway");
+        removed.push_back(device);
         list.push(key_json(key));
     }
-    if (list.items().empty())
-        return reply(in, 460, "no device named", Json::object());
-    const auto stored = answer_when_stored(in, request, list.items().size(), list);
-    for (const Json& item : request.params.items()) {
-        Device* device = registry_.device(key_of(item));
+    if (removed.empty())
+        return refuse(in, 460, "no device named");
+    for (Device* device : removed)
         log_out(sessions_[in.session.id], *device, "unbound");
-        registry_.bind(*device, nullptr, stored);
-    }
+    registry_.bind(removed, nullptr, answer_when_stored(in, request, std::move(list)));
+    return Verdict::pending;
 }
 
-std::function<void(const Result<void>&)> Access::answer_when_stored(
-    const Inbound& in, const thing::Request& request, std::size_t writes, const Json& success
-) {
-    struct Progress {
-        std::size_t left;
-        int code = 200;
-    };
-
-    auto progress = std::make_shared<Progress>(Progress{writes}); // shared by the writes under way
+Registry::Done Access::answer_when_stored(const Inbound& in, const thing::Request& request, Json success) {
     return [this,
-            progress,
+            token = in.token,
             session = in.session.id,
             topic = in.message->topic + "_reply",
             id = request.id,
             method = request.method,
-            success](const Result<void>& stored) {
-        if (!stored) {
+            success = std::move(success)](const Result<void>& stored) {
+        if (!stored)
             env().log().error("access", "a request was not stored", {{"cause", stored.error().text()}});
-            constexpr int too_many = 6400;
-            progress->code = stored.error().code == Errc::full ? too_many : 500;
+        const bool good = stored.has_value();
+        // The reply goes first: MQTT 3.1.1 has no failing PUBACK, its connection ends instead.
+        if (Device* still = registry_.device(session)) {
+            const Json& data = good ? success : Json::object();
+            answer(
+                *still,
+                topic,
+                thing::make_reply(id, good ? 200 : 500, good ? "success" : "not stored", data, method)
+            );
         }
-        Device* still = registry_.device(session);
-        if (--progress->left != 0 || still == nullptr)
-            return;
-        const bool good = progress->code == 200;
-        answer(
-            *still,
-            topic,
-            thing::make_reply(
-                id, progress->code, good ? "success" : "not stored", good ? success : Json::object(), method
-            )
-        );
+        settle(token, stored);
     };
 }
 
-void Access::on_login(
-    const Inbound& in, const thing::Request& request, const Json::Array& logins, bool batch
-) {
-    (void)request;
-    if (logins.empty() || logins.size() > options_.logins_per_batch_max) {
-        return reply(
-            in, 460, "1 to " + std::to_string(options_.logins_per_batch_max) + " devices", Json::object()
-        );
-    }
+Verdict
+Access::on_login(const Inbound& in, const thing::Request& request, const Json::Array& logins, bool batch) {
+    if (logins.empty() || logins.size() > options_.logins_per_batch_max)
+        return refuse(in, 460, "1 to " + std::to_string(options_.logins_per_batch_max) + " devices");
     Json list = Json::array();
     for (const Json& item : logins) { // all or nothing
         const thing::DeviceKey key = key_of(item);
         const Device* device = registry_.device(key);
-        const auto refuse = [&](int code, std::string_view text) {
-            reply(in, code, std::string(text) + ": " + key.text(), key_json(key));
+        const auto no = [&](int code, std::string_view text) {
+            return refuse(in, code, std::string(text) + ": " + key.text(), key_json(key));
         };
         if (device == nullptr)
-            return refuse(521, "device does not exist");
+            return no(521, "device does not exist");
         if (device->gateway != in.session.id)
-            return refuse(6401, "not bound to this gateway");
+            return no(6401, "not bound to this gateway");
         if (!device->enabled)
-            return refuse(522, "device is disabled");
+            return no(522, "device is disabled");
         if (!signed_by(*device, item))
-            return refuse(6287, "wrong sign");
+            return no(6287, "wrong sign");
         list.push(key_json(key));
     }
     Session& session = sessions_[in.session.id];
+    std::vector<DeviceId> activated;
     for (const Json& item : logins) {
         Device* device = registry_.device(key_of(item));
+        if (!device->activated)
+            activated.push_back(device->id);
         if (session.logged_in.contains(device->id))
             continue;
         // One session per device: its own connection ends when it comes through a gateway.
@@ -237,13 +231,33 @@ void Access::on_login(
         session.logged_in.insert(device->id);
         online(*device, ++epoch_, in.session.address);
     }
-    reply(in, 200, "success", batch ? list : list.items().front());
+    Json success = batch ? std::move(list) : list.items().front();
+    if (activated.empty()) {
+        // A session lives in memory, as its connection does: nothing has to be stored.
+        reply(in, 200, "success", success);
+        return Verdict::consumed;
+    }
+    // The first login activates a device for good.
+    auto stored = [this,
+                   gateway = in.session.id,
+                   activated = std::move(activated),
+                   answered =
+                       answer_when_stored(in, request, std::move(success))](Result<void> result) mutable {
+        const auto still = sessions_.find(gateway);
+        for (const DeviceId id : activated) {
+            Device* device = result || still == sessions_.end() ? nullptr : registry_.device(id);
+            if (device == nullptr)
+                continue;
+            log_out(still->second, *device, "not stored");
+            device->activated = false;
+        }
+        answered(std::move(result));
+    };
+    registry_.save_status(std::move(stored));
+    return Verdict::pending;
 }
 
-void Access::on_logout(
-    const Inbound& in, const thing::Request& request, const Json::Array& logouts, bool batch
-) {
-    (void)request;
+void Access::on_logout(const Inbound& in, const Json::Array& logouts, bool batch) {
     Json list = Json::array();
     for (const Json& item : logouts) {
         const thing::DeviceKey key = key_of(item);

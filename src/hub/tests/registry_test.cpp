@@ -173,7 +173,7 @@ TEST_CASE("a change the disk refuses is undone and the caller is told") {
     rig.fill_disk();
     CHECK_FALSE(set(3));
     CHECK_FALSE(rig.wait<void>([&](auto done) {
-        rig.registry->clear_desired(*device, 0, -1, std::move(done));
+        rig.registry->clear_desired(*device, {{0, -1}}, std::move(done));
     }));
     REQUIRE(device->desired.size() == 1);
     CHECK(device->desired[0].value == number(2));
