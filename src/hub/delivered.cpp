@@ -58,7 +58,7 @@ std::vector<store::HistoryNote> Delivered::take_changed() {
 
 void Delivered::give_back(const std::vector<store::HistoryNote>& notes) {
     for (const store::HistoryNote& note : notes) {
-        if (note.body.empty())
+        if (note.body.empty() && note.name.starts_with(prefix))
             deleted_.insert(note.name);
     }
     for (const auto& [key, unused] : entries_)

@@ -4,10 +4,17 @@
 
 namespace brim::hub {
 
+namespace {
+
+constexpr int code_offline = 109'001; ///< of a gateway: it cannot reach the device now
+
+} // namespace
+
 struct Downlink::Call {
     explicit Call(io::Loop& loop) : deadline(loop) {}
 
     DeviceId device = 0;
+    std::uint64_t epoch = 0;                                   ///< of the device's session when it was sent
     std::vector<std::pair<PropertyId, std::int64_t>> desired;  ///< set: property and version it was sent for
     std::move_only_function<void(Result<ServiceResult>)> done; ///< service call
     io::Timer deadline;
@@ -108,6 +115,7 @@ bool Downlink::send_set(Device& device, const std::vector<PropertyId>& propertie
         return false;
     auto call = std::make_unique<Call>(env_.loop());
     call->device = device.id;
+    call->epoch = device.epoch;
     std::string params = "{";
     for (const PropertyId property : properties) {
         const DesiredValue* desired = device.desired_value(property);
@@ -226,6 +234,8 @@ void Downlink::on_reply(Device& device, std::string_view payload) {
     }
     if (reply->code == 200)
         return; // confirmed only by the report that follows
+    if (reply->code == code_offline)
+        return retry(device, *call);
     for (const auto& [property, version] : call->desired) {
         DesiredValue* desired = device.desired_value(property);
         if (desired == nullptr || desired->version != version)
@@ -237,6 +247,21 @@ void Downlink::on_reply(Device& device, std::string_view payload) {
         if (const DesiredValue* settled = device.desired_value(property))
             publish_desired(device, *settled);
     }
+}
+
+void Downlink::retry(Device& device, const Call& call) {
+    // Not a refusal: the value stays pending, and the login that ends the absence sends it. If that was
+    // faster than this reply, nothing else would.
+    if (!device.online || device.epoch == call.epoch)
+        return;
+    std::vector<PropertyId> again;
+    for (const auto& [property, version] : call.desired) {
+        const DesiredValue* desired = device.desired_value(property);
+        if (desired != nullptr && desired->version == version && desired->state == DesiredState::pending)
+            again.push_back(property);
+    }
+    if (!again.empty())
+        send_set(device, again);
 }
 
 void Downlink::on_reported(Device& device, PropertyId property, const thing::Value& value) {

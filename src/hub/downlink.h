@@ -54,7 +54,8 @@ public:
 
     /// The device came online: sends its pending desired values.
     void on_online(Device& device);
-    /// A reply to one of our requests arrived on a `_reply` topic.
+    /// A reply to one of our requests arrived on a `_reply` topic. A property set that a gateway answers with
+    /// 109001 (device offline) stays pending; other codes but 200 fail it.
     void on_reply(Device& device, std::string_view payload);
     /// Reported values: confirms desired ones that are equal.
     void on_reported(Device& device, PropertyId property, const thing::Value& value);
@@ -63,6 +64,7 @@ private:
     struct Call;
     std::string next_id();
     bool send_set(Device& device, const std::vector<PropertyId>& properties);
+    void retry(Device& device, const Call& call);
     void publish_desired(Device& device, const DesiredValue& desired);
 
     io::Env& env_;

@@ -1,5 +1,6 @@
 #include "hub/ingest.h"
 
+#include "hub/current_notes.h"
 #include "hub/delivered.h"
 #include "hub/ingress_record.h"
 #include "store/sqlite_history.h"
@@ -57,6 +58,7 @@ struct Ingest::State {
     void apply_event(Device& device, const IngressRecord& record, store::Seq at);
     void
     add_point(const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at);
+    std::vector<store::HistoryNote> take_notes();
     void flush();
     void when_written(io::Work read);
     void run_readers(store::Seq written);
@@ -69,6 +71,7 @@ struct Ingest::State {
     std::unique_ptr<store::Log> log;
     std::unique_ptr<store::History> history; ///< only the worker touches it after open()
     Delivered delivered;
+    CurrentNotes current;
     std::vector<store::HistoryPoint> points; ///< applied, waiting for the next history transaction
     store::Seq applied = 0;                  ///< the last record in `points` or before
     store::Seq flushed = 0;                  ///< handed to the worker
@@ -123,13 +126,6 @@ Result<void> Ingest::State::catch_up() {
     auto notes = history->notes();
     if (!notes)
         return fail(std::move(notes).error());
-    for (const store::HistoryNote& note : *notes) {
-        if (!delivered.restore(note)) {
-            env.log().warn(
-                "ingest", "a set of delivered numbers is unreadable and starts empty", {{"note", note.name}}
-            );
-        }
-    }
     auto latest = history->latest();
     if (!latest)
         return fail(std::move(latest).error());
@@ -138,6 +134,13 @@ Result<void> Ingest::State::catch_up() {
         if (device == nullptr || device->product->is_event_column(point.property))
             continue;
         device->set_current(point.property, to_thing(std::move(point.value)), point.time_ms);
+    }
+    for (const store::HistoryNote& note : *notes) {
+        if (!current.restore(registry, note) && !delivered.restore(note)) {
+            env.log().warn(
+                "ingest", "a set of delivered numbers is unreadable and starts empty", {{"note", note.name}}
+            );
+        }
     }
     auto reader = log->read_from(applied + 1);
     store::Record raw;
@@ -152,12 +155,12 @@ Result<void> Ingest::State::catch_up() {
             return fail(std::move(record).error());
         apply(std::move(*record), raw.seq, nullptr);
         if (points.size() >= options.history_batch_max) {
-            BRIM_TRY(history->append(points, delivered.take_changed(), applied));
+            BRIM_TRY(history->append(points, take_notes(), applied));
             points.clear();
         }
     }
     if (applied > history->applied())
-        BRIM_TRY(history->append(points, delivered.take_changed(), applied));
+        BRIM_TRY(history->append(points, take_notes(), applied));
     points.clear();
     flushed = applied;
     return {};
@@ -250,13 +253,12 @@ void Ingest::State::apply_values(
     std::vector<std::pair<PropertyId, thing::Value>> newest;
     for (const IngressSample& sample : record.samples) {
         add_point(device, record, sample, at);
-        const CurrentValue* current = device.current_value(sample.property);
-        // A replayed value of an outage is history; it is not what the device shows now.
-        const bool older = current != nullptr && current->time_ms > sample.time_ms;
-        if (!older)
+        const bool is_current =
+            current.take(device, sample.property, {sample.time_ms, record.received_ms, record.replay, false});
+        if (is_current)
             device.set_current(sample.property, sample.value, sample.time_ms);
         // A live one with an older time comes from a clock that was set back: it confirms a set all the same.
-        if (!older || !record.replay)
+        if (is_current || !record.replay)
             newest.emplace_back(sample.property, sample.value);
     }
     stats.values += record.samples.size();
@@ -296,6 +298,12 @@ void Ingest::State::apply_event(Device& device, const IngressRecord& record, sto
     }
 }
 
+std::vector<store::HistoryNote> Ingest::State::take_notes() {
+    auto notes = delivered.take_changed();
+    std::ranges::move(current.take_changed(registry), std::back_inserter(notes));
+    return notes;
+}
+
 void Ingest::State::flush() {
     flush_timer.stop();
     if (flushing != 0 || applied == flushed)
@@ -308,7 +316,7 @@ void Ingest::State::flush() {
         Result<void> result;
     };
 
-    auto batch = std::make_shared<Batch>(Batch{std::move(points), delivered.take_changed(), applied, {}});
+    auto batch = std::make_shared<Batch>(Batch{std::move(points), take_notes(), applied, {}});
     // shared by the job on the worker and the completion on the loop
     points.clear();
     flushing = std::max<std::size_t>(batch->points.size(), 1);
@@ -324,6 +332,7 @@ void Ingest::State::flush() {
                 );
                 points.insert(points.begin(), batch->points.begin(), batch->points.end());
                 delivered.give_back(batch->notes);
+                current.give_back(batch->notes);
                 flushed = batch->up_to - 1;
                 run_readers(applied); // what is there is better than no answer
                 flush_timer.start(std::chrono::seconds{1}, [this] { flush(); });
@@ -475,6 +484,7 @@ void Ingest::buckets(
 
 void Ingest::forget_device(DeviceId device, Done done) {
     state_->delivered.forget(device);
+    state_->current.forget(device);
     std::erase_if(state_->points, [device](const store::HistoryPoint& point) {
         return point.device == device;
     });

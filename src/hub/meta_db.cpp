@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t waiting_writes_max = 1'024;
 
-constexpr std::array<const char*, 1> steps{
+constexpr std::array<const char*, 2> steps{
     R"(CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES('boot', 0), ('next_product', 1), ('next_device', 1);
 CREATE TABLE product(
@@ -39,6 +39,10 @@ CREATE TABLE token(
 CREATE TABLE session(
     digest BLOB PRIMARY KEY, account TEXT NOT NULL REFERENCES account(name) ON DELETE CASCADE,
     created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;)",
+    // The last version of desired values that were deleted: the next one goes on from there.
+    R"(CREATE TABLE desired_version(
+    device INTEGER NOT NULL REFERENCES device(id) ON DELETE CASCADE, property INTEGER NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY(device, property)) STRICT, WITHOUT ROWID;)",
 };
 
 } // namespace

@@ -125,7 +125,25 @@ Result<void> Registry::load() {
         products_by_key_[product->product_key] = product.get();
         products_[product->id] = std::move(product);
     }
-    auto devices = sql::load_devices(db);
+    BRIM_TRY(load_devices());
+    BRIM_TRY(load_desired());
+    const auto boot = sql::count_up(db, "boot");
+    if (!boot)
+        return fail(boot.error());
+    boot_ = static_cast<std::uint64_t>(*boot);
+    const auto next_product = sql::load_counter(db, "next_product");
+    if (!next_product)
+        return fail(next_product.error());
+    next_product_ = *next_product;
+    const auto next_device = sql::load_counter(db, "next_device");
+    if (!next_device)
+        return fail(next_device.error());
+    next_device_ = *next_device;
+    return {};
+}
+
+Result<void> Registry::load_devices() {
+    auto devices = sql::load_devices(db_.at_start());
     if (!devices)
         return fail(std::move(devices).error());
     const WallTime now = env_.loop().clock().wall();
@@ -151,6 +169,11 @@ Result<void> Registry::load() {
         if (was_online)
             touch(added);
     }
+    return {};
+}
+
+Result<void> Registry::load_desired() {
+    store::Database& db = db_.at_start();
     auto desired = sql::load_desired(db);
     if (!desired)
         return fail(std::move(desired).error());
@@ -162,18 +185,13 @@ Result<void> Registry::load() {
             {row.property, std::move(row.value), row.version, row.time_ms, row.state, std::move(row.message)}
         );
     }
-    const auto boot = sql::count_up(db, "boot");
-    if (!boot)
-        return fail(boot.error());
-    boot_ = static_cast<std::uint64_t>(*boot);
-    const auto next_product = sql::load_counter(db, "next_product");
-    if (!next_product)
-        return fail(next_product.error());
-    next_product_ = *next_product;
-    const auto next_device = sql::load_counter(db, "next_device");
-    if (!next_device)
-        return fail(next_device.error());
-    next_device_ = *next_device;
+    auto versions = sql::load_desired_versions(db);
+    if (!versions)
+        return fail(std::move(versions).error());
+    for (const sql::DesiredRow& row : *versions) {
+        if (Device* owner = device(row.device))
+            owner->last_versions.emplace_back(row.property, row.version);
+    }
     return {};
 }
 

@@ -88,6 +88,9 @@ struct Device {
     std::string address;
     std::vector<CurrentValue> current; ///< sorted by property
     std::vector<DesiredValue> desired; ///< sorted by property
+    /// Properties without a desired value that once had one, and its last version: versions never start
+    /// again.
+    std::vector<std::pair<PropertyId, std::int64_t>> last_versions;
 
     thing::DeviceKey key() const { return {product->product_key, name}; }
 
@@ -95,6 +98,8 @@ struct Device {
     void set_current(PropertyId property, thing::Value new_value, std::int64_t time_ms);
     CurrentValue* current_value(PropertyId property);
     DesiredValue* desired_value(PropertyId property);
+    /// Of the desired value that is there or was there last; 0 when there never was one.
+    std::int64_t desired_version(PropertyId property);
 };
 
 struct ProductSpec {
@@ -157,7 +162,8 @@ public:
     void bind(const std::vector<Device*>& devices, Device* gateway, Done done);
     /// False when binding `devices` would exceed RegistryLimits::sub_devices_max.
     bool has_room(const Device& gateway, const std::vector<Device*>& devices) const;
-    /// Stores desired values with a new version each. Values are already validated.
+    /// Stores desired values, each with the next version of its property, counted from 1 for the life of the
+    /// device. Values are already validated.
     void set_desired(
         Device& device,
         std::vector<std::pair<PropertyId, thing::Value>> values,
@@ -190,6 +196,8 @@ public:
 private:
     Registry(io::Env& env, MetaDb& db, RegistryLimits limits);
     Result<void> load();
+    Result<void> load_devices();
+    Result<void> load_desired();
     void touch(Device& device);
     void save_touched();
     void status_saved(std::vector<DeviceId> devices, std::vector<Done> waiting, const Result<void>& result);

@@ -18,7 +18,27 @@ auto desired_place(std::vector<DesiredValue>& entries, PropertyId property) {
     );
 }
 
+void note_version(Device& device, PropertyId property, std::int64_t version) {
+    for (auto& [known, last] : device.last_versions) {
+        if (known == property) {
+            last = std::max(last, version);
+            return;
+        }
+    }
+    device.last_versions.emplace_back(property, version);
+}
+
 } // namespace
+
+std::int64_t Device::desired_version(PropertyId property) {
+    const DesiredValue* present = desired_value(property);
+    std::int64_t version = present == nullptr ? 0 : present->version;
+    for (const auto& [known, last] : last_versions) {
+        if (known == property)
+            version = std::max(version, last);
+    }
+    return version;
+}
 
 void Registry::set_desired(
     Device& device, std::vector<std::pair<PropertyId, thing::Value>> values, std::int64_t time_ms, Done done
@@ -34,7 +54,7 @@ void Registry::set_desired(
     for (auto& [property, value] : values) {
         const auto place = desired_place(device.desired, property);
         const bool known = place != device.desired.end() && place->property == property;
-        const std::int64_t version = known ? place->version + 1 : 1;
+        const std::int64_t version = device.desired_version(property) + 1;
         DesiredValue fresh{property, std::move(value), version, time_ms, DesiredState::pending, {}};
         rows.push_back(sql::desired_row(device, fresh));
         before.push_back({property, version, known ? std::optional(std::move(*place)) : std::nullopt});
@@ -75,6 +95,7 @@ void Registry::clear_desired(
         if (desired == nullptr || (version != -1 && desired->version != version))
             continue;
         before.push_back(*desired);
+        note_version(device, property, desired->version);
         std::erase_if(device.desired, [wanted = property](const DesiredValue& each) {
             return each.property == wanted;
         });
@@ -83,7 +104,7 @@ void Registry::clear_desired(
         return env_.loop().post([done = std::move(done)]() mutable { done({}); });
     auto remove = [id = device.id, before](store::Database& db) -> Result<void> {
         for (const DesiredValue& each : before)
-            BRIM_TRY(sql::delete_desired(db, id, each.property));
+            BRIM_TRY(sql::delete_desired(db, id, each.property, each.version));
         return {};
     };
     auto saved = [this, id = device.id, before, done = std::move(done)](Result<void> result) mutable {

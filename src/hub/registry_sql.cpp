@@ -167,6 +167,22 @@ Result<std::vector<DesiredRow>> load_desired(store::Database& db) {
     }
 }
 
+Result<std::vector<DesiredRow>> load_desired_versions(store::Database& db) {
+    auto select =
+        db.prepare("SELECT device, property, version FROM desired_version ORDER BY device, property");
+    if (!select)
+        return fail(std::move(select).error());
+    std::vector<DesiredRow> rows;
+    BRIM_TRY(store::each_row(*select, [&rows](const store::Statement& row) {
+        DesiredRow made;
+        made.device = row.integer(0);
+        made.property = static_cast<PropertyId>(row.integer(1));
+        made.version = row.integer(2);
+        rows.push_back(std::move(made));
+    }));
+    return rows;
+}
+
 Result<std::int64_t> load_counter(store::Database& db, std::string_view name) {
     auto select = db.prepare("SELECT value FROM meta WHERE name = ?1");
     if (!select)
@@ -293,7 +309,12 @@ Result<void> save_desired(store::Database& db, const std::vector<DesiredRow>& ro
     return {};
 }
 
-Result<void> delete_desired(store::Database& db, DeviceId device, PropertyId property) {
+Result<void> delete_desired(store::Database& db, DeviceId device, PropertyId property, std::int64_t version) {
+    auto remember =
+        db.prepare("INSERT OR REPLACE INTO desired_version(device, property, version) VALUES(?1, ?2, ?3)");
+    if (!remember)
+        return fail(std::move(remember).error());
+    BRIM_TRY(remember->bind(1, device).bind(2, property).bind(3, version).run());
     auto remove = db.prepare("DELETE FROM desired WHERE device = ?1 AND property = ?2");
     if (!remove)
         return fail(std::move(remove).error());

@@ -54,6 +54,8 @@ DesiredRow desired_row(const Device& device, const DesiredValue& desired);
 Result<std::vector<ProductRow>> load_products(store::Database& db);
 Result<std::vector<DeviceRow>> load_devices(store::Database& db);
 Result<std::vector<DesiredRow>> load_desired(store::Database& db);
+/// Device, property and version of those deleted; value and state are empty.
+Result<std::vector<DesiredRow>> load_desired_versions(store::Database& db);
 /// Counts `name` in table meta up by one and returns the new value.
 Result<std::int64_t> count_up(store::Database& db, std::string_view name);
 Result<std::int64_t> load_counter(store::Database& db, std::string_view name);
@@ -66,7 +68,8 @@ Result<void> delete_device(store::Database& db, DeviceId id);
 Result<void> save_enabled(store::Database& db, DeviceId id, bool enabled);
 Result<void> save_gateway(store::Database& db, DeviceId id, DeviceId gateway);
 Result<void> save_desired(store::Database& db, const std::vector<DesiredRow>& rows);
-Result<void> delete_desired(store::Database& db, DeviceId device, PropertyId property);
+/// Remembers `version` as the last one of the property.
+Result<void> delete_desired(store::Database& db, DeviceId device, PropertyId property, std::int64_t version);
 Result<void> save_status(store::Database& db, const std::vector<StatusRow>& rows);
 
 } // namespace brim::hub::sql

@@ -97,6 +97,20 @@ private:
     sqlite3* handle_;
 };
 
+/// Runs a query to its end, `read` once for each row, and resets it.
+template <class Read> Result<void> each_row(Statement& statement, Read read) {
+    while (true) {
+        const auto more = statement.step();
+        if (!more)
+            return fail(more.error());
+        if (!*more)
+            break;
+        read(statement);
+    }
+    statement.reset();
+    return {};
+}
+
 /// BEGIN IMMEDIATE at construction; rolled back unless commit() succeeded.
 class Transaction {
 public:
