@@ -27,7 +27,43 @@ Result<Config> Config::load(const std::vector<ConfigKey>& schema, const ConfigSo
     loader.add_sets(source.sets);
     if (auto error = loader.finish())
         return fail(std::move(*error));
+    return take(loader);
+}
 
+Result<Config> Config::parse(
+    const std::vector<ConfigKey>& schema, const std::vector<ConfigText>& texts, const ConfigSource& source
+) {
+    const ConfigSchema known(schema);
+    ConfigLoader loader(known);
+    for (const ConfigText& each : texts)
+        loader.add_text(each.name, each.text);
+    loader.add_environment(source.environment);
+    loader.add_sets(source.sets);
+    if (auto error = loader.finish())
+        return fail(std::move(*error));
+    return take(loader);
+}
+
+std::optional<std::string> Config::glimpse(
+    const std::vector<ConfigKey>& schema,
+    const std::vector<ConfigText>& texts,
+    const ConfigSource& source,
+    std::string_view key
+) {
+    const ConfigSchema known(schema);
+    ConfigLoader loader(known);
+    for (const ConfigText& each : texts)
+        loader.add_text(each.name, toml_before_error(each.text));
+    loader.add_environment(source.environment);
+    loader.add_sets(source.sets);
+    const auto found = loader.settings.find(key);
+    if (found == loader.settings.end())
+        return std::nullopt;
+    const auto* text = std::get_if<std::string>(&found->second.value);
+    return text ? std::optional(*text) : std::nullopt;
+}
+
+Config Config::take(ConfigLoader& loader) {
     Config out;
     out.counts_ = std::move(loader.counts);
     for (auto& [name, setting] : loader.settings) {
@@ -80,6 +116,10 @@ Result<Secret> Config::secret(std::string_view key) const {
     return config_resolve_secret(
         std::string(key), std::get<std::string>(entry(key, ConfigType::secret).value)
     );
+}
+
+const std::string& Config::reference(std::string_view key) const {
+    return std::get<std::string>(entry(key, ConfigType::secret).value);
 }
 
 std::size_t Config::count(std::string_view table) const {

@@ -9,12 +9,15 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 namespace brim {
+
+class ConfigLoader;
 
 using ConfigValue = std::variant<std::string, std::int64_t, bool, double, std::vector<std::string>>;
 
@@ -48,6 +51,12 @@ struct ConfigSource {
     std::vector<std::string> sets;                  ///< "section.key=value"
 };
 
+/// The text of one settings file that somebody else read; `name` stands before line and column in errors.
+struct ConfigText {
+    std::string name;
+    std::string text;
+};
+
 /// The effective settings. Read-only; copies share nothing.
 /// Table array items of later files follow those of earlier ones. The environment (BRIM_LISTENER__0__ADDRESS)
 /// and
@@ -59,6 +68,18 @@ public:
     /// most). Errc::not_found or denied when the one problem is a file that cannot be read, else
     /// Errc::invalid.
     static Result<Config> load(const std::vector<ConfigKey>& schema, const ConfigSource& source);
+    /// As load(), but of `texts` instead of files (the later wins); ConfigSource::file is not looked at.
+    static Result<Config> parse(
+        const std::vector<ConfigKey>& schema, const std::vector<ConfigText>& texts, const ConfigSource& source
+    );
+    /// What the sources say about one text key, however wrong they are elsewhere; of a text with broken
+    /// syntax, the lines above the break are heard. Nothing when they do not say.
+    static std::optional<std::string> glimpse(
+        const std::vector<ConfigKey>& schema,
+        const std::vector<ConfigText>& texts,
+        const ConfigSource& source,
+        std::string_view key
+    );
 
     // Each asserts that the key is in the schema with the right type.
     const std::string& text(std::string_view key) const; ///< text, choice
@@ -72,6 +93,8 @@ public:
     /// by users outside its owner and group, Errc::not_found when there is no such file, variable or
     /// credential.
     Result<Secret> secret(std::string_view key) const;
+    /// The reference itself ("file:PATH"); empty when unset.
+    const std::string& reference(std::string_view key) const;
 
     /// Number of items of a table array: count("listener") for [[listener]].
     std::size_t count(std::string_view table) const;
@@ -89,6 +112,7 @@ private:
         std::string origin;
     };
 
+    static Config take(ConfigLoader& loader);
     const Entry& entry(std::string_view key, ConfigType type) const;
     std::map<std::string, Entry, std::less<>> entries_;
     std::map<std::string, std::size_t, std::less<>> counts_;

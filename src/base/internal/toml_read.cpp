@@ -1,6 +1,7 @@
 #include "base/internal/toml_read.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 namespace brim {
@@ -146,6 +147,27 @@ TomlText toml_read(std::string_view text) try {
     out.problems.push_back({"", "this is not TOML", "look for stray characters around keys and brackets", {}}
     );
     return out;
+}
+
+std::string_view toml_before_error(std::string_view text) {
+    const auto broken_at = [](std::string_view read) -> std::optional<unsigned> {
+        const TomlText toml = toml_read(read);
+        // Only a syntax error leaves nothing but itself.
+        const bool whole = !toml.settings.empty() || !toml.sections.empty() || toml.problems.empty();
+        return whole ? std::nullopt : std::optional(toml.problems.front().place.line);
+    };
+    const auto line = broken_at(text);
+    if (!line)
+        return text;
+    std::size_t end = 0;
+    for (unsigned above = 1; above < *line; ++above) {
+        const std::size_t next = text.find('\n', end);
+        if (next == std::string_view::npos)
+            break;
+        end = next + 1;
+    }
+    const std::string_view head = text.substr(0, end);
+    return broken_at(head) ? std::string_view() : head;
 }
 
 } // namespace brim

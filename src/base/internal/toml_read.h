@@ -35,5 +35,8 @@ struct TomlText {
 };
 
 TomlText toml_read(std::string_view text);
+/// The lines above the one with the syntax error; all of them when there is none, none when those above are
+/// no TOML on their own either.
+std::string_view toml_before_error(std::string_view text);
 
 } // namespace brim

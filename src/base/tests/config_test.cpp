@@ -499,6 +499,41 @@ TEST_CASE("the example is a file with all defaults, and loads with every line un
     CHECK(loaded->duration("mqtt.linger") == 1'500ms);
 }
 
+TEST_CASE("texts read by somebody else are laid over each other as files are") {
+    const std::vector<ConfigText> texts{
+        {"a.toml", "[hub]\ndata_dir = \"/a\"\ntoken = \"file:/t\"\n[[listener]]\naddress = \"1\"\n"},
+        {"b.toml", "[hub]\ndata_dir = \"/b\"\n[[listener]]\naddress = \"2\"\n"}
+    };
+    const ConfigSource over{.file = "/no/such/file", .environment = {}, .sets = {"hub.ratio=0.25"}};
+    const auto parsed = Config::parse(sample_schema(), texts, over);
+    REQUIRE_MESSAGE(parsed, parsed.error().cause);
+    CHECK(parsed->text("hub.data_dir") == "/b");
+    CHECK(parsed->reference("hub.token") == "file:/t");
+    CHECK(parsed->number("hub.ratio") == 0.25);
+    CHECK(parsed->count("listener") == 2);
+    const auto wrong = Config::parse(sample_schema(), {{"a.toml", "[hub]\n\nnonsense = 1\n"}}, {});
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().cause.starts_with("a.toml:3:1: "));
+}
+
+TEST_CASE("one key can be seen in settings that are wrong elsewhere, or broken below it") {
+    const auto seen = [](const std::string& text, ConfigSource over = {}) {
+        return Config::glimpse(sample_schema(), {{"a.toml", text}}, over, "hub.data_dir").value_or("none");
+    };
+    const std::string good = "[hub]\ndata_dir = \"/a\"\n";
+    CHECK(seen(good) == "/a");
+    CHECK(seen(good + "nonsense = 1\n[mqtt]\nkeepalive = 7\n") == "/a");
+    CHECK(seen(good + "ratio = \n") == "/a");
+    CHECK(seen(good + "[[[") == "/a");
+    CHECK(seen("[hub]\nratio = \n" + good) == "none"); // broken above it
+    CHECK(seen("[hub]\ndata_dir = \"/a") == "none");   // torn within it
+    CHECK(seen("[hub]\ndata_dir = 7\n") == "none");
+    CHECK(seen("") == "none");
+    CHECK(seen("\xff\xfe") == "none");
+    CHECK(seen("=", {.file = {}, .environment = {{"BRIM_HUB__DATA_DIR", "/e"}}, .sets = {}}) == "/e");
+    CHECK(seen(good, {.file = {}, .environment = {}, .sets = {"hub.data_dir=/s"}}) == "/s");
+}
+
 TEST_CASE("a default that breaks its own schema is a problem") {
     const std::vector<ConfigKey> wrong{{"a.b", ConfigType::integer, std::int64_t{5}, "B.", 1, 3}};
     const auto loaded = Config::load(wrong, {});
