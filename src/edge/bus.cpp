@@ -80,7 +80,7 @@ bool Bus::request(const Device& device, const std::string& topic, const std::str
 // [bus-1]
 void Bus::on_connect(mqtt::ConnId conn, const mqtt::Connect& connect) {
     const auto guest = guests_.find(connect.username);
-    const io::Peer* from = peer(conn);
+    const auto from = peer(conn);
     std::string_view wrong;
     if (!connect.has_username || !connect.has_password || guest == guests_.end()) {
         wrong = "no such driver was started";

@@ -69,7 +69,8 @@ public:
     virtual void pause_reading(bool paused) = 0;
     /// Sends what is queued (waiting at most 5 s), then closes. No further handler calls.
     virtual void close() = 0;
-    virtual const Peer& peer() const = 0;
+    /// Its text is made for the call: keep it rather than ask often.
+    virtual Peer peer() const = 0;
 };
 
 /// An open listening socket; destroying it stops listening (accepted streams live on).

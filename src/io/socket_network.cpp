@@ -23,7 +23,7 @@ SocketNetwork::~SocketNetwork() {
     *alive_ = false;
 }
 
-std::size_t SocketNetwork::mark_dirty(SocketStream& stream) {
+std::uint32_t SocketNetwork::mark_dirty(SocketStream& stream) {
     auto& side = dirty_[dirty_side_];
     if (side.empty()) {
         loop_.at_turn_end([this, alive = alive_] {
@@ -32,10 +32,10 @@ std::size_t SocketNetwork::mark_dirty(SocketStream& stream) {
         });
     }
     side.push_back(&stream);
-    return (side.size() - 1) * 2 + dirty_side_;
+    return static_cast<std::uint32_t>((side.size() - 1) * 2 + dirty_side_);
 }
 
-void SocketNetwork::unmark_dirty(std::size_t position) {
+void SocketNetwork::unmark_dirty(std::uint32_t position) {
     dirty_[position % 2][position / 2] = nullptr;
 }
 
@@ -48,28 +48,26 @@ void SocketNetwork::flush_dirty() {
     side.clear();
 }
 
-Bytes SocketNetwork::take_buffer() {
-    Bytes buffer;
+std::unique_ptr<OutputBuffer> SocketNetwork::take_buffer() {
     if (spare_buffers_.empty()) {
-        buffer.reserve(buffer_bytes_min);
-    } else {
-        buffer = std::move(spare_buffers_.back());
-        spare_buffers_.pop_back();
+        auto made = std::make_unique<OutputBuffer>();
+        made->reserve(buffer_bytes_min);
+        return made;
     }
+    auto buffer = std::move(spare_buffers_.back());
+    spare_buffers_.pop_back();
     return buffer;
 }
 
-void SocketNetwork::give_buffer(Bytes buffer) {
-    if (buffer.capacity() < buffer_bytes_min || buffer.capacity() > buffer_bytes_kept_max)
+void SocketNetwork::give_buffer(std::unique_ptr<OutputBuffer> buffer) {
+    if (buffer->capacity() > buffer_bytes_kept_max || spare_buffers_.size() >= spare_buffers_max)
         return;
-    if (spare_buffers_.size() >= spare_buffers_max)
-        return;
-    buffer.clear();
+    buffer->clear();
     spare_buffers_.push_back(std::move(buffer));
 }
 
-void SocketNetwork::linger(Descriptor fd, Bytes unsent, std::size_t sent) {
-    auto socket = std::make_unique<LingeringSocket>(*this, std::move(fd), std::move(unsent), sent);
+void SocketNetwork::linger(Descriptor fd, std::unique_ptr<OutputBuffer> unsent) {
+    auto socket = std::make_unique<LingeringSocket>(*this, std::move(fd), std::move(unsent));
     if (!socket->begin())
         return;
     LingeringSocket& key = *socket;

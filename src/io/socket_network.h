@@ -25,6 +25,37 @@ struct SocketLimits {
     static constexpr Duration attempt_min = 250ms;  ///< for each address of a name
 };
 
+/// Bytes on their way out: appended behind, sent from the front.
+class OutputBuffer {
+public:
+    ByteView view() const { return ByteView(bytes_).substr(sent_); }
+
+    std::size_t size() const { return bytes_.size() - sent_; }
+
+    std::size_t capacity() const { return bytes_.capacity(); }
+
+    void reserve(std::size_t count) { bytes_.reserve(count); }
+
+    void append(ByteView bytes) {
+        if (sent_ != 0 && sent_ >= bytes_.size() / 2) {
+            bytes_.erase(0, sent_); // moves less than half: amortised over the bytes that went out
+            sent_ = 0;
+        }
+        bytes_.append(bytes);
+    }
+
+    void consume(std::size_t count) { sent_ += count; }
+
+    void clear() {
+        bytes_.clear();
+        sent_ = 0;
+    }
+
+private:
+    Bytes bytes_;
+    std::size_t sent_ = 0; ///< leading bytes that are gone
+};
+
 class SocketStream;
 class LingeringSocket;
 
@@ -48,19 +79,19 @@ private:
     friend class SocketConnecting;
     friend class LingeringSocket;
 
-    std::size_t mark_dirty(SocketStream& stream);
-    void unmark_dirty(std::size_t position);
+    std::uint32_t mark_dirty(SocketStream& stream);
+    void unmark_dirty(std::uint32_t position);
     void flush_dirty();
-    Bytes take_buffer();
-    void give_buffer(Bytes buffer);
-    void linger(Descriptor fd, Bytes unsent, std::size_t sent);
+    std::unique_ptr<OutputBuffer> take_buffer();
+    void give_buffer(std::unique_ptr<OutputBuffer> buffer);
+    void linger(Descriptor fd, std::unique_ptr<OutputBuffer> unsent);
     void linger_ended(LingeringSocket& socket);
 
     EpollLoop& loop_;
     Log& log_;
     Resolver resolver_;
     std::unique_ptr<std::array<char, SocketLimits::read_bytes_max>> read_buffer_;
-    std::vector<Bytes> spare_buffers_;
+    std::vector<std::unique_ptr<OutputBuffer>> spare_buffers_;
     /// Streams to flush at the end of this turn, null when gone meanwhile. While one side is flushed, streams
     /// that are written to again gather in the other. A position is index * 2 + side.
     std::array<std::vector<SocketStream*>, 2> dirty_;

@@ -1,5 +1,6 @@
 #include "io/tls.h"
 
+#include "io/internal/certificates.h"
 #include "io/internal/tls_sessions.h"
 #include "io/internal/tls_stream.h"
 #include "io/internal/tls_text.h"
@@ -17,29 +18,8 @@ namespace {
 struct PemFree {
     void operator()(BIO* bio) const noexcept { BIO_free(bio); }
 
-    void operator()(X509* certificate) const noexcept { X509_free(certificate); }
-
     void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
 };
-
-using CertificatePtr = std::unique_ptr<X509, PemFree>;
-
-Result<std::vector<CertificatePtr>> read_certificates(Disk& disk, const std::string& path) {
-    auto text = read_file(disk, path, TlsLimits::pem_bytes_max);
-    if (!text)
-        return fail(std::move(text).error());
-    const std::unique_ptr<BIO, PemFree> bio(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
-    ERR_clear_error();
-    std::vector<CertificatePtr> certificates;
-    while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
-        certificates.emplace_back(certificate);
-    // Reading past the last one fails with "no start line"; anything else is a damaged certificate.
-    const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    if (certificates.empty() || !at_end)
-        return fail(pem_error(path, "certificate"));
-    ERR_clear_error();
-    return certificates;
-}
 
 Result<void>
 use_key_pair(SSL_CTX* context, Disk& disk, const std::string& certificate_file, const std::string& key_file) {

@@ -79,7 +79,7 @@ std::size_t WebSocket::queued() const {
     return stream_->queued();
 }
 
-const Peer& WebSocket::peer() const {
+Peer WebSocket::peer() const {
     return stream_->peer();
 }
 

@@ -66,7 +66,7 @@ public:
     void close(WsClose code, std::string_view reason);
     void pause_reading(bool paused);
     std::size_t queued() const;
-    const Peer& peer() const;
+    Peer peer() const;
 
     const std::string& subprotocol() const noexcept { return subprotocol_; }
 

@@ -26,7 +26,7 @@ public:
         socket_->close(WsClose::normal, "");
     }
 
-    const Peer& peer() const override { return socket_->peer(); }
+    Peer peer() const override { return socket_->peer(); }
 
 private:
     void on_message(ByteView payload, bool text) override {

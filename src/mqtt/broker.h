@@ -14,7 +14,9 @@
 
 namespace brim::mqtt {
 
-/// A connection, generation-checked: a stale id is ignored everywhere. 0 is none.
+/// A connection, generation-checked: a stale id is ignored everywhere. 0 is none. The low 32 bits are a small
+/// number, counted from 1 and used again after the connection's end: a host may keep its own record in a
+/// vector.
 using ConnId = std::uint64_t;
 
 /// Names an inbound QoS 1 PUBLISH whose acknowledgement waits for the host. 0 is none (QoS 0).

@@ -34,7 +34,6 @@ struct Server::Connection final : io::StreamHandler {
     ConnId id = 0;
     unsigned tag = 0;
     bool congested = false;
-    Mono retired{};
 };
 
 Server::Server(io::Env& env, BrokerLimits limits)
@@ -63,20 +62,33 @@ void Server::adopt(std::unique_ptr<io::Stream> stream, unsigned tag) {
     auto connection = std::make_unique<Connection>(*this, std::move(stream), tag);
     Connection& added = *connection;
     added.id = broker_.open(now());
-    connections_.emplace(added.id, std::move(connection));
+    const std::size_t place = place_of(added.id);
+    if (connections_.size() <= place)
+        connections_.resize(place + 1);
+    connections_[place] = std::move(connection);
     if (!tick_.running())
         schedule_tick(broker_.tick(now()));
     added.stream->start(added);
 }
 
-const io::Peer* Server::peer(ConnId conn) const {
-    const auto found = connections_.find(conn);
-    return found == connections_.end() ? nullptr : &found->second->stream->peer();
+Server::Connection* Server::find(ConnId conn) const {
+    const std::size_t place = place_of(conn);
+    if (place >= connections_.size())
+        return nullptr;
+    Connection* found = connections_[place].get();
+    return found != nullptr && found->id == conn ? found : nullptr;
+}
+
+std::optional<io::Peer> Server::peer(ConnId conn) const {
+    const Connection* found = find(conn);
+    if (found == nullptr)
+        return std::nullopt;
+    return found->stream->peer();
 }
 
 unsigned Server::listener_tag(ConnId conn) const {
-    const auto found = connections_.find(conn);
-    return found == connections_.end() ? 0 : found->second->tag;
+    const Connection* found = find(conn);
+    return found == nullptr ? 0 : found->tag;
 }
 
 void Server::stop() {
@@ -89,48 +101,42 @@ void Server::stop() {
 }
 
 void Server::send(ConnId conn, ByteView bytes) {
-    const auto found = connections_.find(conn);
-    if (found == connections_.end())
+    Connection* connection = find(conn);
+    if (connection == nullptr || connection->stream->write(bytes) || connection->congested)
         return;
-    Connection& connection = *found->second;
-    if (!connection.stream->write(bytes) && !connection.congested) {
-        connection.congested = true;
-        // Told at the end of the turn: the broker may be in the middle of this connection's own packet.
-        env_.loop().at_turn_end([this, conn] {
-            const auto still = connections_.find(conn);
-            if (still != connections_.end() && still->second->congested)
-                broker_.congested(conn, true, now());
-        });
-    }
+    connection->congested = true;
+    // Told at the end of the turn: the broker may be in the middle of this connection's own packet.
+    env_.loop().at_turn_end([this, conn] {
+        const Connection* still = find(conn);
+        if (still != nullptr && still->congested)
+            broker_.congested(conn, true, now());
+    });
 }
 
 void Server::close(ConnId conn) {
-    const auto found = connections_.find(conn);
-    if (found == connections_.end())
+    Connection* connection = find(conn);
+    if (connection == nullptr)
         return;
-    found->second->stream->close();
+    connection->stream->close();
     retire(conn);
 }
 
 void Server::pause(ConnId conn, bool paused) {
-    const auto found = connections_.find(conn);
-    if (found != connections_.end())
-        found->second->stream->pause_reading(paused);
+    if (Connection* connection = find(conn); connection != nullptr)
+        connection->stream->pause_reading(paused);
 }
 
 void Server::retire(ConnId conn) {
-    auto node = connections_.extract(conn);
-    if (node.empty())
+    if (find(conn) == nullptr)
         return;
     // Never freed here: we may be inside a call of its own stream.
-    node.mapped()->retired = now();
-    retired_.push_back(std::move(node.mapped()));
+    retired_.push_back({now(), std::move(connections_[place_of(conn)])});
     if (!sweep_.running())
         sweep_.start(linger, [this] { sweep_retired(); });
 }
 
 void Server::sweep_retired() {
-    std::erase_if(retired_, [this](const auto& old) { return now() - old->retired >= linger; });
+    std::erase_if(retired_, [this](const Retired& old) { return now() - old.since >= linger; });
     if (!retired_.empty())
         sweep_.start(linger, [this] { sweep_retired(); });
 }

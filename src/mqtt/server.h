@@ -8,8 +8,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace brim::mqtt {
@@ -33,8 +33,8 @@ public:
 
     Broker& broker() { return broker_; }
 
-    /// Null when the connection is gone.
-    const io::Peer* peer(ConnId conn) const;
+    /// Nothing when the connection is gone. Its text is made for the call.
+    std::optional<io::Peer> peer(ConnId conn) const;
     unsigned listener_tag(ConnId conn) const;
 
     /// Stops listening, says goodbye to all clients, lets what is queued be sent.
@@ -52,6 +52,18 @@ protected:
 
 private:
     struct Connection;
+
+    /// A stream that is closing: freed a while after its last bytes are out.
+    struct Retired {
+        Mono since{};
+        std::unique_ptr<Connection> connection;
+    };
+
+    /// The low half of a ConnId is its index in the broker's records, counted from 1.
+    static std::size_t place_of(ConnId conn) { return static_cast<std::uint32_t>(conn) - 1; }
+
+    /// Null when the connection is gone.
+    Connection* find(ConnId conn) const;
     void schedule_tick(Mono due);
     void retire(ConnId conn);
     void sweep_retired();
@@ -59,9 +71,8 @@ private:
     io::Env& env_;
     Broker broker_;
     std::vector<std::unique_ptr<io::Listener>> listeners_;
-    std::unordered_map<ConnId, std::unique_ptr<Connection>> connections_;
-    std::vector<std::unique_ptr<Connection>>
-        retired_; ///< closing: freed a turn after their last bytes are out
+    std::vector<std::unique_ptr<Connection>> connections_; ///< by place_of(id)
+    std::vector<Retired> retired_;
     io::Timer tick_;
     io::Timer sweep_;
     bool stopped_ = false;

@@ -27,7 +27,7 @@ public:
     void pause_reading(bool paused) override;
     void close() override;
 
-    const Peer& peer() const override { return inner_->peer(); }
+    Peer peer() const override { return inner_->peer(); }
 
 private:
     void on_data(ByteView bytes) override;

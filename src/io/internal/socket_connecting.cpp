@@ -146,23 +146,17 @@ private:
     }
 
     void connected(const SocketAddress& address) {
-        Peer peer;
+        PeerRecord peer;
         if (address.family() == AF_UNIX) {
-            ucred credentials{};
-            socklen_t size = sizeof credentials;
-            if (::getsockopt(fd_.value(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
-                peer.uid = credentials.uid;
-                peer.pid = credentials.pid;
-            }
-            peer.address = "unix:pid=" + std::to_string(peer.pid) + ",uid=" + std::to_string(peer.uid);
+            peer = PeerRecord::of_unix(fd_.value());
         } else {
             const int on = 1;
             ::setsockopt(fd_.value(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            peer.address = address.text();
+            peer = PeerRecord(address);
         }
         if (watch_ != 0)
             network_.loop_.unwatch(std::exchange(watch_, 0));
-        finish(std::make_unique<SocketStream>(network_, std::move(fd_), std::move(peer)));
+        finish(std::make_unique<SocketStream>(network_, std::move(fd_), peer));
     }
 
     void give_up() { finish(fail(connect_error(to_, ETIMEDOUT, tried_text_))); }

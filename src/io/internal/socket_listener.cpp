@@ -22,19 +22,6 @@ void set_option(const Descriptor& fd, int level, int name, int value) {
     ::setsockopt(fd.value(), level, name, &value, sizeof value);
 }
 
-/// The other process's identity as the kernel noted it at connect().
-Peer unix_peer(const Descriptor& fd) {
-    Peer peer;
-    ucred credentials{};
-    socklen_t size = sizeof credentials;
-    if (::getsockopt(fd.value(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
-        peer.uid = credentials.uid;
-        peer.pid = credentials.pid;
-    }
-    peer.address = "unix:pid=" + std::to_string(peer.pid) + ",uid=" + std::to_string(peer.uid);
-    return peer;
-}
-
 /// "pid 12 (x)" when somebody accepts connections at the path; empty for a stale file.
 Result<void> remove_stale(const Endpoint& at, const SocketAddress& address) {
     struct stat status{};
@@ -52,7 +39,8 @@ Result<void> remove_stale(const Endpoint& at, const SocketAddress& address) {
         return fail(errno_error(at.text(), errno));
     const bool accepted = ::connect(probe.value(), address.raw(), address.size) == 0;
     if (accepted || errno == EAGAIN) {
-        const std::string holder = accepted ? describe_process(unix_peer(probe).pid) : "another process";
+        const std::string holder =
+            accepted ? describe_process(PeerRecord::of_unix(probe.value()).peer().pid) : "another process";
         return fail(
             Errc::busy,
             at.text(),
@@ -162,14 +150,14 @@ private:
     }
 
     void accept(Descriptor fd, const SocketAddress& from) {
-        Peer peer;
+        PeerRecord peer;
         if (local_.kind == Endpoint::Kind::unix_socket) {
-            peer = unix_peer(fd);
+            peer = PeerRecord::of_unix(fd.value());
         } else {
-            peer.address = from.text();
+            peer = PeerRecord(from);
             set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         }
-        accepted_(std::make_unique<SocketStream>(network_, std::move(fd), std::move(peer)));
+        accepted_(std::make_unique<SocketStream>(network_, std::move(fd), peer));
     }
 
     /// No descriptor left: the waiting connection is taken with the reserve and closed, so that its client

@@ -16,8 +16,8 @@ constexpr std::size_t discard_bytes_max = 4 * 1024 * 1024;
 
 } // namespace
 
-Error stream_error(const Peer& peer, int errno_value) {
-    std::string object = "connection with " + peer.address;
+Error stream_error(const PeerRecord& peer, int errno_value) {
+    std::string object = "connection with " + peer.peer().address;
     switch (errno_value) {
     case ECONNRESET:
         return {Errc::closed, std::move(object), "the peer reset the connection", ""};
@@ -35,8 +35,8 @@ Error stream_error(const Peer& peer, int errno_value) {
     }
 }
 
-SocketStream::SocketStream(SocketNetwork& network, Descriptor fd, Peer peer)
-    : network_(network), fd_(std::move(fd)), peer_(std::move(peer)) {}
+SocketStream::SocketStream(SocketNetwork& network, Descriptor fd, const PeerRecord& peer)
+    : network_(network), fd_(std::move(fd)), peer_(peer) {}
 
 SocketStream::~SocketStream() {
     if (gone_ != nullptr)
@@ -50,8 +50,8 @@ void SocketStream::release_output() {
     if (dirty_position_ != not_dirty)
         network_.unmark_dirty(dirty_position_);
     dirty_position_ = not_dirty;
-    network_.give_buffer(std::exchange(out_, Bytes()));
-    sent_ = 0;
+    if (out_)
+        network_.give_buffer(std::move(out_));
 }
 
 void SocketStream::start(StreamHandler& handler) {
@@ -103,13 +103,9 @@ bool SocketStream::write(ByteView bytes) {
         return true; // the end is told by on_closed, or was asked for
     if (bytes.empty())
         return queued() <= SocketLimits::high_water_bytes;
-    if (out_.empty())
+    if (!out_)
         out_ = network_.take_buffer();
-    if (sent_ != 0 && sent_ >= out_.size() / 2) {
-        out_.erase(0, sent_); // moves less than half: amortised over the bytes that went out
-        sent_ = 0;
-    }
-    out_.append(bytes);
+    out_->append(bytes);
     if (!blocked_)
         mark_dirty();
     if (queued() <= SocketLimits::high_water_bytes)
@@ -131,12 +127,14 @@ void SocketStream::flush_turn() {
 
 bool SocketStream::flush() {
     if (queued() != 0) {
-        const ssize_t count = ::send(fd_.value(), out_.data() + sent_, queued(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        const ByteView waiting = out_->view();
+        const ssize_t count =
+            ::send(fd_.value(), waiting.data(), waiting.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0 && errno != EAGAIN && errno != EINTR) {
             return send_failed(errno);
         }
         if (count > 0)
-            sent_ += static_cast<std::size_t>(count);
+            out_->consume(static_cast<std::size_t>(count));
     }
     blocked_ = queued() != 0;
     if (!blocked_)
@@ -205,7 +203,7 @@ void SocketStream::receive() {
             end(stream_error(peer_, errno));
         return;
     }
-    end({Errc::closed, "connection with " + peer_.address, "the peer closed the connection", ""});
+    end({Errc::closed, "connection with " + peer_.peer().address, "the peer closed the connection", ""});
 }
 
 void SocketStream::end(Error why) {
@@ -240,17 +238,17 @@ void SocketStream::close() {
         fd_.reset();
         return;
     }
-    network_.linger(std::move(fd_), std::exchange(out_, Bytes()), std::exchange(sent_, 0));
+    network_.linger(std::move(fd_), std::move(out_));
 }
 
-LingeringSocket::LingeringSocket(SocketNetwork& network, Descriptor fd, Bytes unsent, std::size_t sent)
-    : network_(network), fd_(std::move(fd)), unsent_(std::move(unsent)), sent_(sent),
-      deadline_(network.loop_) {}
+LingeringSocket::LingeringSocket(SocketNetwork& network, Descriptor fd, std::unique_ptr<OutputBuffer> unsent)
+    : network_(network), fd_(std::move(fd)), unsent_(std::move(unsent)), deadline_(network.loop_) {}
 
 LingeringSocket::~LingeringSocket() {
     if (watch_ != 0)
         network_.loop_.unwatch(watch_);
-    network_.give_buffer(std::move(unsent_));
+    if (unsent_)
+        network_.give_buffer(std::move(unsent_));
 }
 
 bool LingeringSocket::begin() {
@@ -279,9 +277,10 @@ std::uint32_t LingeringSocket::wanted_events() const {
 }
 
 bool LingeringSocket::advance() {
-    while (sent_ < unsent_.size()) {
+    while (unsent_ && unsent_->size() != 0) {
+        const ByteView waiting = unsent_->view();
         const ssize_t count =
-            ::send(fd_.value(), unsent_.data() + sent_, unsent_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+            ::send(fd_.value(), waiting.data(), waiting.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0) {
             if (errno == EINTR)
                 continue;
@@ -289,9 +288,9 @@ bool LingeringSocket::advance() {
                 return false;
             break;
         }
-        sent_ += static_cast<std::size_t>(count);
+        unsent_->consume(static_cast<std::size_t>(count));
     }
-    if (sent_ == unsent_.size() && !shut_) {
+    if ((!unsent_ || unsent_->size() == 0) && !shut_) {
         shut_ = true;
         if (::shutdown(fd_.value(), SHUT_WR) != 0)
             return false;

@@ -1,6 +1,7 @@
 #pragma once
 // A connected socket as a Stream, and one that only flushes.
 
+#include "io/internal/peer_record.h"
 #include "io/socket_network.h"
 
 #include <memory>
@@ -9,24 +10,24 @@ namespace brim::io {
 
 class SocketStream final : public Stream, private Watcher {
 public:
-    SocketStream(SocketNetwork& network, Descriptor fd, Peer peer);
+    SocketStream(SocketNetwork& network, Descriptor fd, const PeerRecord& peer);
     ~SocketStream() override;
 
     void start(StreamHandler& handler) override;
     bool write(ByteView bytes) override;
 
-    std::size_t queued() const override { return out_.size() - sent_; }
+    std::size_t queued() const override { return out_ ? out_->size() : 0; }
 
     void pause_reading(bool paused) override;
     void close() override;
 
-    const Peer& peer() const override { return peer_; }
+    Peer peer() const override { return peer_.peer(); }
 
     /// Called by the network at the end of a turn in which something was written. May destroy the stream.
     void flush_turn();
 
 private:
-    static constexpr std::size_t not_dirty = ~std::size_t{0};
+    static constexpr std::uint32_t not_dirty = ~std::uint32_t{0};
 
     void on_ready(std::uint32_t events) override;
     void receive();
@@ -39,28 +40,28 @@ private:
     void end(Error why);
     void release_output();
 
+    // There may be a hundred thousand idle ones of these: the largest members first, flags together.
     SocketNetwork& network_;
-    Descriptor fd_;
-    Peer peer_;
     StreamHandler* handler_ = nullptr;
     WatchId watch_ = 0;
-    std::uint32_t watched_events_ = 0;
-    Bytes out_;
-    std::size_t sent_ = 0; ///< leading bytes of out_ that are gone
-    std::size_t dirty_position_ = not_dirty;
-    bool paused_ = false;
-    bool blocked_ = false; ///< the socket's send buffer is full
-    bool over_high_water_ = false;
+    std::unique_ptr<OutputBuffer> out_; ///< only while bytes wait
     /// Noticed where the handler may not be called; told at the end of the turn. Apart: most streams never
     /// fail, and there are many idle ones.
     std::unique_ptr<Error> failure_;
     bool* gone_ = nullptr; ///< set by the destructor, for the call that is on the stack
+    Descriptor fd_;
+    std::uint32_t watched_events_ = 0;
+    std::uint32_t dirty_position_ = not_dirty;
+    PeerRecord peer_;
+    bool paused_ = false;
+    bool blocked_ = false; ///< the socket's send buffer is full
+    bool over_high_water_ = false;
 };
 
 /// What is left of a stream after close(): sends the rest, announces the end, waits for the peer's.
 class LingeringSocket final : private Watcher {
 public:
-    LingeringSocket(SocketNetwork& network, Descriptor fd, Bytes unsent, std::size_t sent);
+    LingeringSocket(SocketNetwork& network, Descriptor fd, std::unique_ptr<OutputBuffer> unsent);
     ~LingeringSocket() override;
     /// False when there is nothing left to wait for.
     bool begin();
@@ -72,8 +73,7 @@ private:
 
     SocketNetwork& network_;
     Descriptor fd_;
-    Bytes unsent_;
-    std::size_t sent_;
+    std::unique_ptr<OutputBuffer> unsent_; ///< null once all is out
     std::size_t discarded_ = 0;
     bool shut_ = false; ///< our end is announced
     bool peer_ended_ = false;
@@ -82,6 +82,6 @@ private:
 };
 
 /// Error of a stream's system call, in words for a person.
-Error stream_error(const Peer& peer, int errno_value);
+Error stream_error(const PeerRecord& peer, int errno_value);
 
 } // namespace brim::io

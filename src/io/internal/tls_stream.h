@@ -35,7 +35,7 @@ public:
     void pause_reading(bool paused) override;
     void close() override;
 
-    const Peer& peer() const override { return peer_; }
+    Peer peer() const override { return peer_; }
 
 private:
     enum class Phase : std::uint8_t { idle, handshaking, open, ended };

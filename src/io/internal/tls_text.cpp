@@ -54,7 +54,11 @@ Error certificate_error(
     const int code = X509_STORE_CTX_get_error(chain);
     const X509* const certificate = X509_STORE_CTX_get_current_cert(chain);
     const bool ours_is_client = !host.empty();
-    const std::string whose = ours_is_client ? "the server's certificate" : "the client's certificate";
+    const std::string end = ours_is_client ? "the server's certificate" : "the client's certificate";
+    // The end's own certificate may be fine and one that signed it not: who renews must know which.
+    const bool is_authority = certificate != nullptr && X509_STORE_CTX_get_error_depth(chain) > 0;
+    const std::string whose =
+        is_authority ? "the authority's certificate " + name_text(X509_get_subject_name(certificate)) : end;
     switch (code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
         return {
@@ -88,7 +92,7 @@ Error certificate_error(
         return {
             Errc::denied,
             std::move(object),
-            whose + " was issued by an authority that is not trusted here: " +
+            end + " was issued by an authority that is not trusted here: " +
                 (certificate == nullptr ? "?" : name_text(X509_get_issuer_name(certificate))),
             ours_is_client ? "set the CA file to the server's authority (or its self-signed certificate)"
                            : "give the client a certificate of the configured client authority"

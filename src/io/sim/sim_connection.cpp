@@ -313,7 +313,7 @@ void SimStream::close() {
         connection_->close(side_, false);
 }
 
-const Peer& SimStream::peer() const {
+Peer SimStream::peer() const {
     return end().peer;
 }
 

@@ -101,7 +101,7 @@ public:
     std::size_t queued() const override;
     void pause_reading(bool paused) override;
     void close() override;
-    const Peer& peer() const override;
+    Peer peer() const override;
 
 private:
     SimConnection::End& end() const { return connection_->ends[side_]; }

@@ -33,7 +33,7 @@ public:
 
     void close() override { inner_->close(); }
 
-    const Peer& peer() const override { return inner_->peer(); }
+    Peer peer() const override { return inner_->peer(); }
 
 private:
     void on_data(ByteView bytes) override {
