@@ -79,6 +79,11 @@ Decoded<Connack> decode_connack(const Frame& frame, ProtocolVersion version, con
 /// alias.
 Decoded<Publish>
 decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits);
+/// The same into `packet`, which may have been used before: its vectors keep their memory. A cause of null
+/// means success; otherwise `packet` is not to be used.
+PacketError decode_publish_into(
+    const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits, Publish& packet
+);
 /// PUBACK, PUBREC, PUBREL, PUBCOMP, by frame.type.
 Decoded<Ack> decode_ack(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
 Decoded<Subscribe> decode_subscribe(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
@@ -99,6 +104,16 @@ void encode_connack(Bytes& out, const Connack& packet, ProtocolVersion version);
 /// Returns the offset in `out` of the packet id (0 when there is none), so that a shared encoding can be
 /// patched.
 std::size_t encode_publish(Bytes& out, const Publish& packet, ProtocolVersion version);
+/// The same for a PUBLISH without properties. `flags` are the low four bits of its first byte; `packet_id` is
+/// not written for QoS 0.
+std::size_t encode_plain_publish(
+    Bytes& out,
+    std::string_view topic,
+    ByteView payload,
+    unsigned flags,
+    std::uint16_t packet_id,
+    ProtocolVersion version
+);
 /// `type` is puback, pubrec, pubrel or pubcomp. 3.x carries the packet id only.
 void encode_ack(Bytes& out, PacketType type, const Ack& packet, ProtocolVersion version);
 void encode_subscribe(Bytes& out, const Subscribe& packet, ProtocolVersion version);
@@ -117,6 +132,11 @@ void patch_packet_id(Bytes& packet, std::size_t offset, std::uint16_t packet_id)
 /// The wire view of a message; the message must outlive it. Packet id, DUP, alias and subscription ids are
 /// left out.
 Publish publish_view(const Message& message);
+/// True when a PUBLISH of the message has no properties of its own.
+bool is_plain(const Message& message);
+/// Copies all that `packet` holds into a message without such; origin and times are left alone. `topic`
+/// stands in for an alias.
+void fill_message(Message& message, const Publish& packet, std::string_view topic);
 /// A message with copies of all that `packet` holds; origin and times are not set. `topic` stands in for an
 /// alias.
 Message message_from(const Publish& packet, std::string_view topic);

@@ -24,6 +24,8 @@ constexpr wire::PropertyMask publish_properties_server =
     publish_properties_client | wire::mask_of({PropertyId::subscription_id});
 
 void read_publish_properties(PacketReader& in, Publish& packet, Sender from, const CodecLimits& limits) {
+    if (in.take_zero())
+        return; // an empty block, as most are: spares the whole set
     wire::PropertySet set = wire::read_properties(
         in, from == Sender::client ? publish_properties_client : publish_properties_server, limits
     );
@@ -74,13 +76,22 @@ void put_publish_properties(Bytes& out, const Publish& packet) {
 
 } // namespace
 
-Decoded<Publish>
-decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits) {
+PacketError decode_publish_into(
+    const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits, Publish& packet
+) {
     PacketReader in(frame.body);
-    Publish packet;
     packet.qos = frame.flags >> 1 & 3;
     packet.retain = (frame.flags & 1) != 0;
     packet.dup = (frame.flags & 8) != 0;
+    packet.packet_id = 0;
+    packet.payload_is_utf8 = false;
+    packet.expiry_s = -1;
+    packet.topic_alias = 0;
+    packet.response_topic = {};
+    packet.correlation = {};
+    packet.content_type = {};
+    packet.subscription_ids.clear();
+    packet.user_properties.clear();
     if (packet.qos == 3)
         in.fail("QoS 3");
     if (packet.dup && packet.qos == 0)
@@ -107,22 +118,57 @@ decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const C
     if (in.ok() && packet.payload_is_utf8 && !is_utf8(packet.payload)) {
         in.fail("the payload is not the UTF-8 it claims", ReasonCode::payload_format_invalid);
     }
-    return in.finish(std::move(packet));
+    return in.error();
+}
+
+Decoded<Publish>
+decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits) {
+    Publish packet;
+    const PacketError error = decode_publish_into(frame, version, from, limits, packet);
+    if (error.cause != nullptr)
+        return std::unexpected<PacketError>(error);
+    return packet;
+}
+
+std::size_t encode_plain_publish(
+    Bytes& out,
+    std::string_view topic,
+    ByteView payload,
+    unsigned flags,
+    std::uint16_t packet_id,
+    ProtocolVersion version
+) {
+    const bool has_id = (flags & 6u) != 0;
+    const bool is_v5 = version == ProtocolVersion::v5;
+    const std::size_t body_bytes = 2 + topic.size() + (has_id ? 2u : 0u) + (is_v5 ? 1u : 0u) + payload.size();
+    char head[1 + 4 + 2];
+    std::size_t used = 0;
+    head[used++] = static_cast<char>(static_cast<unsigned>(PacketType::publish) << 4 | flags);
+    std::size_t rest = body_bytes;
+    do {
+        head[used++] = static_cast<char>((rest & 0x7F) | (rest > 0x7F ? 0x80 : 0));
+        rest >>= 7;
+    } while (rest != 0);
+    head[used++] = static_cast<char>(topic.size() >> 8);
+    head[used++] = static_cast<char>(topic.size() & 0xFF);
+    out.append(head, used);
+    out.append(topic);
+    char tail[3] = {static_cast<char>(packet_id >> 8), static_cast<char>(packet_id & 0xFF), '\0'};
+    const std::size_t id_offset = has_id ? out.size() : 0;
+    out.append(has_id ? tail : tail + 2, (has_id ? 2u : 0u) + (is_v5 ? 1u : 0u));
+    out.append(payload);
+    return id_offset;
 }
 
 std::size_t encode_publish(Bytes& out, const Publish& packet, ProtocolVersion version) {
-    Bytes properties;
-    if (version == ProtocolVersion::v5) {
-        if (has_properties(packet)) {
-            put_publish_properties(properties, packet);
-        } else {
-            properties.push_back('\0');
-        }
-    }
-    const std::size_t body_bytes =
-        2 + packet.topic.size() + (packet.qos == 0 ? 0 : 2) + properties.size() + packet.payload.size();
     const unsigned flags =
         (packet.dup ? 8u : 0u) | static_cast<unsigned>(packet.qos << 1) | (packet.retain ? 1u : 0u);
+    if (version != ProtocolVersion::v5 || !has_properties(packet))
+        return encode_plain_publish(out, packet.topic, packet.payload, flags, packet.packet_id, version);
+    Bytes properties;
+    put_publish_properties(properties, packet);
+    const std::size_t body_bytes =
+        2 + packet.topic.size() + (packet.qos == 0 ? 0 : 2) + properties.size() + packet.payload.size();
     put_u8(out, static_cast<std::uint8_t>(static_cast<unsigned>(PacketType::publish) << 4 | flags));
     put_varint(out, static_cast<std::uint32_t>(body_bytes));
     put_prefixed(out, packet.topic);
@@ -156,8 +202,12 @@ Publish publish_view(const Message& message) {
     return packet;
 }
 
-Message message_from(const Publish& packet, std::string_view topic) {
-    Message message;
+bool is_plain(const Message& message) {
+    return !message.payload_is_utf8 && message.expiry_s < 0 && message.response_topic.empty() &&
+           message.correlation.empty() && message.content_type.empty() && message.user_properties.empty();
+}
+
+void fill_message(Message& message, const Publish& packet, std::string_view topic) {
     message.topic = topic;
     message.payload = packet.payload;
     message.qos = packet.qos;
@@ -168,6 +218,11 @@ Message message_from(const Publish& packet, std::string_view topic) {
     message.correlation = packet.correlation;
     message.user_properties.assign(packet.user_properties.begin(), packet.user_properties.end());
     message.expiry_s = packet.expiry_s;
+}
+
+Message message_from(const Publish& packet, std::string_view topic) {
+    Message message;
+    fill_message(message, packet, topic);
     return message;
 }
 

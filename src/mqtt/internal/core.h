@@ -2,6 +2,7 @@
 // The broker's inside: one class, its members in files by theme (connection, inbound, outbound, subscribe,
 // route, retained, session life, timers). See README.md for the order of things.
 
+#include "mqtt/internal/message_pool.h"
 #include "mqtt/internal/retained.h"
 #include "mqtt/internal/session.h"
 #include "mqtt/internal/slab.h"
@@ -25,6 +26,18 @@ struct EncodeCache {
         std::size_t id_offset = 0;
         Bytes bytes;
     };
+
+    /// An empty one to encode into.
+    Variant& add(bool is_v5, std::uint8_t qos, bool retain) {
+        if (used == variants.size())
+            variants.emplace_back();
+        Variant& variant = variants[used++];
+        variant.is_v5 = is_v5;
+        variant.qos = qos;
+        variant.retain = retain;
+        variant.bytes.clear();
+        return variant;
+    }
 
     std::vector<Variant> variants; ///< the first `used` are of this message, the others only buffers
     std::size_t used = 0;
@@ -221,8 +234,11 @@ private:
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
     std::vector<CachedMatches> cached_; ///< by a hash of the topic
     SubscriptionTree::Matches scratch_matches_;
-    EncodeCache spare_cache_; ///< keeps its buffers between messages
-    Bytes scratch_;           ///< encodings that go out at once
+    EncodeCache spare_cache_;          ///< keeps its buffers between messages
+    Bytes scratch_;                    ///< encodings that go out at once
+    std::unique_ptr<Publish> inbound_; ///< the packet read last, for its memory
+    MessagePool pool_;
+    Mono pool_trimmed_{};
     std::uint64_t epoch_ = 0;
     std::int64_t wall_base_ms_ = 0;
     int depth_ = 0;

@@ -94,9 +94,13 @@ void Broker::Core::repeat_pubrec(ConnId id, Session& session, const Publish& pac
 
 void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     Conn& conn = *conns_.find(id);
-    const Decoded<Publish> packet = decode_publish(frame, conn.version, Sender::client, codec_limits_);
-    if (!packet) {
-        protocol_end(id, packet.error().reason, now);
+    // Borrowed, not used in place: a host may hand over another connection's bytes from inside of what is
+    // called below.
+    std::unique_ptr<Publish> packet = inbound_ ? std::move(inbound_) : std::make_unique<Publish>();
+    const PacketError error =
+        decode_publish_into(frame, conn.version, Sender::client, codec_limits_, *packet);
+    if (error.cause != nullptr) {
+        protocol_end(id, error.reason, now);
         return;
     }
     const SessionId session_id = conn.session;
@@ -106,7 +110,8 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
         return;
     ++stats_.received[packet->qos];
 
-    auto made = std::make_shared<Message>(message_from(*packet, topic));
+    std::shared_ptr<Message> made = pool_.take();
+    fill_message(*made, *packet, topic);
     made->origin = session.identity.key();
     made->accepted = now;
     made->time = wall(now);
@@ -134,6 +139,7 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     const bool is_routed = verdict == Verdict::route;
     const std::size_t reached = is_routed ? route(message, now) : 1;
     settle(id, token, verdict, reached, now);
+    inbound_ = std::move(packet);
 }
 
 void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now) {

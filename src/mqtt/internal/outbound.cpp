@@ -121,7 +121,8 @@ ByteView Broker::Core::encode_for(
     const auto fits = [&](const Bytes& bytes) {
         return conn.packet_bytes_max == 0 || bytes.size() <= conn.packet_bytes_max;
     };
-    const bool is_shareable = cache != nullptr && !delivery.ids && !dup && conn.alias_out_max == 0;
+    const bool is_common = !delivery.ids && !dup && conn.alias_out_max == 0;
+    const bool is_shareable = cache != nullptr && is_common;
     if (is_shareable) {
         for (EncodeCache::Variant& variant : std::span(cache->variants).first(cache->used)) {
             if (variant.is_v5 != is_v5 || variant.qos != delivery.qos || variant.retain != delivery.retain)
@@ -133,6 +134,19 @@ ByteView Broker::Core::encode_for(
             return variant.bytes;
         }
     }
+    if (is_common && is_plain(*delivery.message)) {
+        EncodeCache::Variant* variant =
+            is_shareable ? &cache->add(is_v5, delivery.qos, delivery.retain) : nullptr;
+        Bytes& out = is_shareable ? variant->bytes : scratch_;
+        out.clear();
+        const unsigned flags = static_cast<unsigned>(delivery.qos << 1) | (delivery.retain ? 1u : 0u);
+        const Message& message = *delivery.message;
+        const std::size_t id_offset =
+            encode_plain_publish(out, message.topic, message.payload, flags, packet_id, conn.version);
+        if (is_shareable)
+            variant->id_offset = id_offset;
+        return fits(out) ? ByteView(out) : ByteView{};
+    }
     Publish packet = publish_view(*delivery.message);
     packet.qos = delivery.qos;
     packet.retain = delivery.retain;
@@ -143,13 +157,7 @@ ByteView Broker::Core::encode_for(
     if (delivery.ids)
         packet.subscription_ids = *delivery.ids;
     if (is_shareable) {
-        if (cache->used == cache->variants.size())
-            cache->variants.emplace_back();
-        EncodeCache::Variant& variant = cache->variants[cache->used++];
-        variant.is_v5 = is_v5;
-        variant.qos = delivery.qos;
-        variant.retain = delivery.retain;
-        variant.bytes.clear();
+        EncodeCache::Variant& variant = cache->add(is_v5, delivery.qos, delivery.retain);
         variant.id_offset = encode_publish(variant.bytes, packet, conn.version);
         return fits(variant.bytes) ? ByteView(variant.bytes) : ByteView{};
     }

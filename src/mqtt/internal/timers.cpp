@@ -82,6 +82,10 @@ Mono Broker::Core::tick(Mono now) {
         run_timer(timer, now);
     }
     run_replays(now);
+    if (now - pool_trimmed_ >= tick_max) {
+        pool_trimmed_ = now;
+        pool_.trim();
+    }
     retained_.sweep(sweep_per_tick, now);
     Mono next = now + tick_max;
     if (!timers_.empty())

@@ -63,6 +63,14 @@ public:
         return result;
     }
 
+    /// Takes the next byte when it is 0.
+    bool take_zero() noexcept {
+        if (at_ == end_ || *at_ != 0)
+            return false;
+        ++at_;
+        return true;
+    }
+
     ByteView rest() noexcept { return view(remaining()); }
 
     std::size_t remaining() const noexcept { return static_cast<std::size_t>(end_ - at_); }
