@@ -66,6 +66,9 @@ public:
 
     store::LogStats log_stats() const { return log_->stats(); }
 
+    /// What times of this edge are measured from, such as UplinkState::since.
+    Mono now() const { return env_.loop().now(); }
+
     /// Median of three small synced writes at start.
     Duration disk_sync_time() const { return disk_sync_; }
 

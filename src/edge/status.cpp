@@ -19,10 +19,14 @@ Json reasons(const Ledger::Reasons& counts) {
 
 Json uplink_of(const Edge& edge) {
     const UplinkState& state = edge.uplink().state();
+    // Kept as a monotonic time: a clock that is set meanwhile must not change how long it has been.
+    const WallTime since{edge.clock_floor().now().ms - whole_ms(edge.now() - state.since)};
     Json out = Json::object({
         {"to", edge.config().uplink.to.text()},
         {"security", edge.config().uplink.tls ? "tls" : "plain"},
+        {"caFile", edge.config().uplink.ca_file},
         {"state", state.up ? "up" : "down"},
+        {"since", to_rfc3339(since)},
         {"connects", state.connects},
         {"openSessions", edge.uplink().sessions().open_count()},
     });
