@@ -64,11 +64,15 @@ Exit gateway_bind(const Common& common, const std::string& gateway, const std::s
 
 struct DoctorOptions {
     std::string data_dir;    ///< to time fsync in; empty = the current folder
-    std::string edge_socket; ///< status endpoint of a brim-edge ("unix:/run/..", "tcp:127.0.0.1:9999"); empty
+    std::string edge_socket; ///< status address of a brim-edge ("unix:/run/..", "tcp:127.0.0.1:9999"); empty
                              ///< = not asked
     bool skip_hub = false;
+    std::string name;                      ///< by which devices reach the hub; empty = not known
+    std::string ca_file;                   ///< that devices trust; empty = the context's
+    std::vector<std::string> certificates; ///< PEM files to judge as a hub's
 };
 
+/// Exit::check_failed when anything is bad.
 Exit doctor(const Common& common, const DoctorOptions& options);
 
 } // namespace brim::cli

@@ -158,6 +158,10 @@ void add_others(CLI::App& app, Line& line) {
         "--edge", line.doctor.edge_socket, "Status address of a brim-edge, unix:/path or tcp:host:port"
     );
     check->add_flag("--no-hub", line.doctor.skip_hub, "Do not ask a hub");
+    check->add_option("--name", line.doctor.name, "Host name or address devices reach the hub by");
+    check->add_option("--ca-file", line.doctor.ca_file, "PEM authority that devices trust");
+    check->add_option("--certificate", line.doctor.certificates, "PEM certificate to judge as a hub's");
+    check->footer("Exit codes: 0 nothing is bad (there may be warnings), 9 something is bad, 2 usage");
     verb(app, "version", "Print the version", line, [] {
         std::puts("brim " BRIM_VERSION);
         return Exit::ok;
