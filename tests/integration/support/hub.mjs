@@ -13,7 +13,7 @@ const stop_wait_ms = 20_000;
 export const admin = { user: 'root', password: 'correct horse battery' };
 
 /** @param {string} part */
-function newest(part) {
+export function newest(part) {
   const build = fileURLToPath(new URL('../../../build/', import.meta.url));
   const found = readdirSync(build)
     .map((name) => join(build, name, part))
