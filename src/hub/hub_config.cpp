@@ -72,6 +72,18 @@ const std::vector<ConfigKey>& hub_schema() {
          "One file of the ingress log.",
          65'536,
          67'108'864},
+        {"history.days_max",
+         Type::integer,
+         std::int64_t{0},
+         "Values and events older than this many days are dropped; 0 keeps them.",
+         0,
+         36'500},
+        {"history.bytes_max",
+         Type::size,
+         std::int64_t{0},
+         "Above it the oldest values and events are dropped, at least 1 MiB; 0 = no limit.",
+         0,
+         INT64_MAX},
         {"log.level",
          Type::choice,
          std::string("info"),
@@ -183,6 +195,15 @@ Result<HubConfig> make_hub_config(const Config& config) {
     made.access.broker.packet_bytes_max = static_cast<std::uint32_t>(config.size("mqtt.packet_bytes_max"));
     made.access.broker.inflight_count_max = static_cast<std::uint16_t>(config.integer("mqtt.inflight_max"));
     made.access.broker.queue_count_max = static_cast<std::uint32_t>(config.integer("mqtt.queue_max"));
+    constexpr std::int64_t day_ms = 86'400'000;
+    constexpr std::uint64_t history_bytes_min = 1'048'576;
+    made.ingest.retention.age_ms_max = config.integer("history.days_max") * day_ms;
+    made.ingest.retention.bytes_max = config.size("history.bytes_max");
+    if (made.ingest.retention.bytes_max != 0 && made.ingest.retention.bytes_max < history_bytes_min) {
+        return fail(
+            Errc::invalid, "history.bytes_max", "is below 1 MiB", "set at least 1MiB, or 0 for no limit"
+        );
+    }
     made.ingest.folder = made.data_dir + "/ingress";
     made.ingest.log_bytes_max = config.size("ingest.log_bytes_max");
     made.ingest.segment_bytes = static_cast<std::uint32_t>(config.size("ingest.segment_bytes"));

@@ -1,12 +1,9 @@
 #include "hub/ingest.h"
 
-#include "hub/current_notes.h"
-#include "hub/delivered.h"
-#include "hub/ingress_record.h"
+#include "hub/internal/ingest_state.h"
 #include "store/sqlite_history.h"
 
 #include <algorithm>
-#include <deque>
 
 namespace brim::hub {
 
@@ -14,8 +11,6 @@ namespace {
 
 // Applied but not yet in the history database; above it reports are refused as busy instead of eating memory.
 constexpr std::size_t waiting_points_max = 500'000;
-// How often history is made durable so that the log behind it can be recycled.
-constexpr Duration checkpoint_every = std::chrono::seconds{30};
 
 thing::Value to_thing(store::HistoryValue value) {
     if (auto* json = std::get_if<store::JsonText>(&value))
@@ -39,54 +34,6 @@ store::HistoryValue to_store(const thing::Value& value) {
 
 } // namespace
 
-struct Ingest::State {
-    struct Waiting {
-        IngressRecord record;
-        Done done;
-    };
-
-    State(io::Env& environment, Registry& devices, Feed& events, IngestOptions given)
-        : env(environment), registry(devices), feed(events), options(std::move(given)),
-          delivered(options.stores_per_gateway_max), flush_timer(environment.loop()),
-          checkpoint_timer(environment.loop()) {}
-
-    Result<void> open();
-    Result<void> catch_up();
-    void submit(IngressRecord record, Done done);
-    void apply(IngressRecord record, store::Seq at, Ingest::Sink* sink);
-    void apply_values(Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
-    void apply_event(Device& device, const IngressRecord& record, store::Seq at);
-    void
-    add_point(const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at);
-    std::vector<store::HistoryNote> take_notes();
-    void flush();
-    void when_written(io::Work read);
-    void run_readers(store::Seq written);
-    void checkpoint();
-
-    io::Env& env;
-    Registry& registry;
-    Feed& feed;
-    IngestOptions options;
-    std::unique_ptr<store::Log> log;
-    std::unique_ptr<store::History> history; ///< only the worker touches it after open()
-    Delivered delivered;
-    CurrentNotes current;
-    std::vector<store::HistoryPoint> points; ///< applied, waiting for the next history transaction
-    store::Seq applied = 0;                  ///< the last record in `points` or before
-    store::Seq flushed = 0;                  ///< handed to the worker
-    std::size_t flushing = 0;                ///< points the worker has
-    /// Reads that wait until history has what was acknowledged before they were asked: position and read.
-    std::deque<std::pair<store::Seq, io::Work>> readers;
-    io::Timer flush_timer;
-    io::Timer checkpoint_timer;
-    IngestStats stats;
-    Ingest* owner = nullptr;
-    bool closing = false;
-    std::move_only_function<void()> closed;
-    std::unique_ptr<io::Worker> worker; ///< last member: destroyed first, its jobs use history
-};
-
 Result<void> Ingest::State::open() {
     store::LogOptions log_options;
     log_options.folder = options.folder;
@@ -109,7 +56,8 @@ Result<void> Ingest::State::open() {
     history = std::move(*history_opened);
     BRIM_TRY(catch_up());
     worker = env.make_worker("history");
-    checkpoint_timer.start(checkpoint_every, [this] { checkpoint(); });
+    note_room();
+    start_timers();
     return {};
 }
 
@@ -298,87 +246,6 @@ void Ingest::State::apply_event(Device& device, const IngressRecord& record, sto
     }
 }
 
-std::vector<store::HistoryNote> Ingest::State::take_notes() {
-    auto notes = delivered.take_changed();
-    std::ranges::move(current.take_changed(registry), std::back_inserter(notes));
-    return notes;
-}
-
-void Ingest::State::flush() {
-    flush_timer.stop();
-    if (flushing != 0 || applied == flushed)
-        return; // one batch at a time; the next starts when it is done
-
-    struct Batch {
-        std::vector<store::HistoryPoint> points;
-        std::vector<store::HistoryNote> notes;
-        store::Seq up_to;
-        Result<void> result;
-    };
-
-    auto batch = std::make_shared<Batch>(Batch{std::move(points), take_notes(), applied, {}});
-    // shared by the job on the worker and the completion on the loop
-    points.clear();
-    flushing = std::max<std::size_t>(batch->points.size(), 1);
-    flushed = applied;
-    worker->run(
-        [this, batch] { batch->result = history->append(batch->points, batch->notes, batch->up_to); },
-        [this, batch] {
-            flushing = 0;
-            if (!batch->result) {
-                // The log still has it all: stop here rather than acknowledge what history can never show.
-                env.log().error(
-                    "ingest", "history cannot be written", {{"cause", batch->result.error().text()}}
-                );
-                points.insert(points.begin(), batch->points.begin(), batch->points.end());
-                delivered.give_back(batch->notes);
-                current.give_back(batch->notes);
-                flushed = batch->up_to - 1;
-                run_readers(applied); // what is there is better than no answer
-                flush_timer.start(std::chrono::seconds{1}, [this] { flush(); });
-                return;
-            }
-            run_readers(batch->up_to);
-            if (applied != flushed)
-                return flush();
-            if (closing && closed)
-                checkpoint();
-        }
-    );
-}
-
-void Ingest::State::when_written(io::Work read) {
-    if (applied == flushed && flushing == 0)
-        return read();
-    readers.emplace_back(applied, std::move(read));
-    flush();
-}
-
-void Ingest::State::run_readers(store::Seq written) {
-    while (!readers.empty() && readers.front().first <= written) {
-        io::Work read = std::move(readers.front().second);
-        readers.pop_front();
-        read();
-    }
-}
-
-void Ingest::State::checkpoint() {
-    auto position = std::make_shared<Result<store::Seq>>(store::Seq{0}); // shared by job and completion
-    worker->run(
-        [this, position] { *position = history->checkpoint(); },
-        [this, position] {
-            if (*position) {
-                log->trim(**position);
-            } else {
-                env.log().error("ingest", "history checkpoint failed", {{"cause", position->error().text()}});
-            }
-            if (closing && closed)
-                return log->close(std::move(closed));
-            checkpoint_timer.start(checkpoint_every, [this] { checkpoint(); });
-        }
-    );
-}
-
 Ingest::Ingest(std::unique_ptr<State> state) : state_(std::move(state)) {
     state_->owner = this;
 }
@@ -446,70 +313,6 @@ void Ingest::settle(UplinkMark mark, Done done) {
     auto record =
         make_record(RecordKind::settle, mark.gateway, state_->env.loop().clock().wall().ms, std::move(mark));
     state_->submit(std::move(record), std::move(done));
-}
-
-namespace {
-
-/// Runs `read` on the history worker and hands its result to `done` on the loop.
-template <class T, class Read>
-void on_worker(io::Worker& worker, Read read, std::move_only_function<void(Result<T>)> done) {
-    auto result = std::make_shared<std::optional<Result<T>>>(); // shared by job and completion
-    worker.run(
-        [result, read = std::move(read)]() mutable { *result = read(); },
-        [result, done = std::move(done)]() mutable { done(std::move(**result)); }
-    );
-}
-
-} // namespace
-
-void Ingest::query(
-    store::HistoryQuery query, std::move_only_function<void(Result<store::HistoryPage>)> done
-) {
-    state_->when_written([state = state_.get(), query = std::move(query), done = std::move(done)]() mutable {
-        auto read = [history = state->history.get(), query = std::move(query)] {
-            return history->query(query);
-        };
-        on_worker<store::HistoryPage>(*state->worker, std::move(read), std::move(done));
-    });
-}
-
-void Ingest::buckets(
-    store::BucketQuery query, std::move_only_function<void(Result<std::vector<store::HistoryBucket>>)> done
-) {
-    state_->when_written([state = state_.get(), query, done = std::move(done)]() mutable {
-        auto read = [history = state->history.get(), query] { return history->buckets(query); };
-        on_worker<std::vector<store::HistoryBucket>>(*state->worker, std::move(read), std::move(done));
-    });
-}
-
-void Ingest::forget_device(DeviceId device, Done done) {
-    state_->delivered.forget(device);
-    state_->current.forget(device);
-    std::erase_if(state_->points, [device](const store::HistoryPoint& point) {
-        return point.device == device;
-    });
-    auto forget = [history = state_->history.get(), device] { return history->forget_device(device); };
-    on_worker<void>(*state_->worker, std::move(forget), std::move(done));
-}
-
-IngestStats Ingest::stats() const {
-    IngestStats stats = state_->stats;
-    stats.log = state_->log->stats();
-    return stats;
-}
-
-void Ingest::close(std::move_only_function<void()> done) {
-    state_->closing = true;
-    state_->checkpoint_timer.stop();
-    state_->closed = std::move(done);
-    // What was appended becomes durable first, is applied, flushed, and only then the log closes.
-    state_->log->when_durable(state_->log->stats().next - 1, [state = state_.get()](const Result<void>&) {
-        if (state->applied != state->flushed || state->flushing != 0) {
-            state->flush();
-        } else {
-            state->checkpoint();
-        }
-    });
 }
 
 } // namespace brim::hub

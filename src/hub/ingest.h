@@ -7,6 +7,7 @@
 #include "hub/registry.h"
 #include "store/history.h"
 #include "store/log.h"
+#include "store/retention.h"
 
 #include <functional>
 #include <map>
@@ -34,6 +35,9 @@ struct IngestOptions {
     }; ///< how long applied records may wait for their history batch
     std::size_t history_batch_max = 20'000; ///< points in one database transaction
     std::size_t stores_per_gateway_max = 8; ///< remembered edge stores; the oldest is forgotten
+    store::RetentionLimits retention{};
+    std::chrono::milliseconds retention_every{60'000}; ///< from the end of one pass to the next
+    std::chrono::milliseconds retention_pause{20};     ///< between its steps
 };
 
 struct IngestStats {
@@ -42,6 +46,11 @@ struct IngestStats {
     std::uint64_t duplicates = 0; ///< acknowledged again without storing
     std::uint64_t failed = 0;     ///< refused because the log could not take them
     std::uint64_t values = 0;     ///< property values stored
+    std::uint64_t history_points = 0;
+    std::uint64_t history_bytes = 0;  ///< that hold something
+    std::uint64_t free_bytes = 0;     ///< of the disk; all three as of the last write of history
+    std::uint64_t dropped_by_age = 0; ///< points, since start
+    std::uint64_t dropped_by_bytes = 0;
     store::LogStats log;
 };
 
@@ -90,6 +99,10 @@ public:
         std::move_only_function<void(Result<std::vector<store::HistoryBucket>>)> done
     );
     void forget_device(DeviceId device, Done done);
+
+    /// From now on; what is over the new limits goes in the background.
+    void set_retention(const store::RetentionLimits& limits);
+    const store::RetentionLimits& retention() const;
 
     IngestStats stats() const;
     /// Makes everything durable and closes.

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "store/log.h"
 
+#include <climits>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -71,6 +72,18 @@ struct HistoryNote {
     std::string body; ///< empty = delete the note
 };
 
+/// One pass over all properties, in steps. Points may be appended between the steps.
+struct DropSweep {
+    // Where it is.
+    std::int64_t device = INT64_MIN;
+    int property = INT_MIN;
+    bool inside = false; ///< this property may have more to drop
+    // What came out so far.
+    bool done = false;
+    std::uint64_t dropped = 0;
+    std::int64_t oldest_ms = INT64_MAX; ///< of the points left that may be dropped; this when there is none
+};
+
 class History {
 public:
     virtual ~History() = default;
@@ -89,8 +102,12 @@ public:
     /// The newest point (by time, then seq) of every property of every device.
     virtual Result<std::vector<HistoryPoint>> latest() = 0;
     virtual Result<void> forget_device(std::int64_t device) = 0;
-    /// Drops points whose time is before `before_ms`; returns how many.
-    virtual Result<std::uint64_t> drop_before(std::int64_t before_ms) = 0;
+    /// One step of dropping points whose time is before `before_ms`: at most `points_max` of them (at least
+    /// 1), in one transaction, going on where `sweep` is. The newest point of every property stays whatever
+    /// its age: it is what the device shows.
+    virtual Result<void> drop_step(std::int64_t before_ms, std::size_t points_max, DropSweep& sweep) = 0;
+    /// Bytes that hold something; what was dropped is room for new points, the file does not shrink.
+    virtual Result<std::uint64_t> bytes_used() = 0;
     virtual Result<std::uint64_t> point_count() = 0;
 };
 

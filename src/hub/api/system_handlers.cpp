@@ -5,6 +5,26 @@
 
 namespace brim::hub {
 
+namespace {
+
+Json limit_or_null(std::int64_t limit) {
+    return limit == 0 ? Json() : Json(limit);
+}
+
+Json store_json(const IngestStats& stats, const store::RetentionLimits& limits) {
+    constexpr std::int64_t day_ms = 86'400'000;
+    Json json = Json::object();
+    json.set("logBytes", stats.log.bytes);
+    json.set("historyPoints", stats.history_points);
+    json.set("historyBytes", stats.history_bytes);
+    json.set("historyBytesMax", limit_or_null(static_cast<std::int64_t>(limits.bytes_max)));
+    json.set("historyDaysMax", limit_or_null(limits.age_ms_max / day_ms));
+    json.set("historyDropped", stats.dropped_by_age + stats.dropped_by_bytes);
+    return json;
+}
+
+} // namespace
+
 void add_system_handlers(Handlers& handlers, ApiContext& context) {
     handlers["getSystem"] = [&context](Call call) {
         const Registry& registry = context.parts.registry;
@@ -33,7 +53,7 @@ void add_system_handlers(Handlers& handlers, ApiContext& context) {
         messages.set("rejected", ingest.failed);
         messages.set("duplicates", ingest.duplicates);
         system.set("messages", std::move(messages));
-        system.set("store", Json::object({{"logBytes", ingest.log.bytes}, {"historyPoints", ingest.values}}));
+        system.set("store", store_json(ingest, context.parts.ingest.retention()));
         system.set("memoryBytes", io::process_cost().resident_bytes);
         call.answer(200, system);
     };

@@ -58,6 +58,16 @@ struct HistoryRig {
     std::unique_ptr<History> history;
 };
 
+/// All steps of one pass.
+std::uint64_t drop_before(History& history, std::int64_t before_ms, std::size_t points_per_step = 7) {
+    DropSweep sweep;
+    for (std::uint64_t before = 0; !sweep.done; before = sweep.dropped) {
+        REQUIRE(history.drop_step(before_ms, points_per_step, sweep));
+        CHECK(sweep.dropped - before <= points_per_step);
+    }
+    return sweep.dropped;
+}
+
 HistoryPoint point(std::int64_t device, int property, std::int64_t time_ms, Seq seq, HistoryValue value) {
     const std::int64_t received_ms = time_ms > INT64_MAX - 5 ? INT64_MAX : time_ms + 5;
     return {device, property, time_ms, received_ms, seq, false, std::move(value)};
@@ -234,11 +244,11 @@ TEST_CASE("forgetting a device and dropping old points leave the rest and keep t
     REQUIRE(rig.history->forget_device(3));
     CHECK(*rig.history->point_count() == 120);
     CHECK(rig.all(3, 1).empty());
-    CHECK(*rig.history->drop_before(4) == 48);
+    CHECK(drop_before(*rig.history, 4) == 48);
     CHECK(*rig.history->point_count() == 72);
     CHECK(rig.all(5, 3).size() == 6);
     CHECK(rig.all(5, 3).front().time_ms == 4);
-    CHECK(*rig.history->drop_before(4) == 0);
+    CHECK(drop_before(*rig.history, 4) == 0);
     rig.history.reset();
     rig.open();
     CHECK(*rig.history->point_count() == 72);

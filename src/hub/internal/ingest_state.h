@@ -1,0 +1,82 @@
+#pragma once
+// What Ingest is made of: taking reports (../ingest.cpp), and putting them into history
+// (../ingest_history.cpp).
+
+#include "hub/current_notes.h"
+#include "hub/delivered.h"
+#include "hub/ingest.h"
+#include "hub/ingress_record.h"
+#include "store/retention.h"
+
+#include <atomic>
+#include <deque>
+
+namespace brim::hub {
+
+struct Ingest::State {
+    struct Waiting {
+        IngressRecord record;
+        Done done;
+    };
+
+    State(io::Env& environment, Registry& devices, Feed& events, IngestOptions given)
+        : env(environment), registry(devices), feed(events), options(std::move(given)),
+          delivered(options.stores_per_gateway_max), flush_timer(environment.loop()),
+          checkpoint_timer(environment.loop()), retention_timer(environment.loop()),
+          retention(options.retention),
+          dropped_by_age(environment.metrics().counter(
+              "brim_history_dropped_points", "Points dropped by retention", R"(reason="age")"
+          )),
+          dropped_by_bytes(environment.metrics().counter(
+              "brim_history_dropped_points", "Points dropped by retention", R"(reason="bytes")"
+          )) {}
+
+    Result<void> open();
+    Result<void> catch_up();
+    void submit(IngressRecord record, Done done);
+    void apply(IngressRecord record, store::Seq at, Ingest::Sink* sink);
+    void apply_values(Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
+    void apply_event(Device& device, const IngressRecord& record, store::Seq at);
+    void
+    add_point(const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at);
+    std::vector<store::HistoryNote> take_notes();
+    void flush();
+    void when_written(io::Work read);
+    void run_readers(store::Seq written);
+    void checkpoint();
+    void start_timers();
+    void apply_retention();
+    /// Worker (or before it starts): how much history there is and how much room.
+    void note_room();
+
+    io::Env& env;
+    Registry& registry;
+    Feed& feed;
+    IngestOptions options;
+    std::unique_ptr<store::Log> log;
+    std::unique_ptr<store::History> history; ///< only the worker touches it after open()
+    Delivered delivered;
+    CurrentNotes current;
+    std::vector<store::HistoryPoint> points; ///< applied, waiting for the next history transaction
+    store::Seq applied = 0;                  ///< the last record in `points` or before
+    store::Seq flushed = 0;                  ///< handed to the worker
+    std::size_t flushing = 0;                ///< points the worker has
+    /// Reads that wait until history has what was acknowledged before they were asked: position and read.
+    std::deque<std::pair<store::Seq, io::Work>> readers;
+    io::Timer flush_timer;
+    io::Timer checkpoint_timer;
+    io::Timer retention_timer;
+    store::Retention retention; ///< only the worker touches it after open()
+    Counter& dropped_by_age;
+    Counter& dropped_by_bytes;
+    bool told_stuck = false;
+    /// Written by the worker, read by the loop.
+    std::atomic<std::uint64_t> history_points{0}, history_bytes{0}, free_bytes{0};
+    IngestStats stats;
+    Ingest* owner = nullptr;
+    bool closing = false;
+    std::move_only_function<void()> closed;
+    std::unique_ptr<io::Worker> worker; ///< last member: destroyed first, its jobs use history
+};
+
+} // namespace brim::hub
