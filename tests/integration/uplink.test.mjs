@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { Authority } from './support/certificates.mjs';
 import { Edge, hostModel, stored } from './support/edge.mjs';
-import { brimProgram, execute, freePort, Hub, sleep, until } from './support/hub.mjs';
+import { brimProgram, execute, freePort, Hub, until } from './support/hub.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'brim-uplink-'));
 const authority = new Authority(folder);
@@ -111,7 +111,8 @@ test('values of a real driver travel over TLS into the hub\'s history', async ()
   await until(() => edge.reported().length >= 60, 'reports are safe');
   await allArrived();
   const run = await doctor();
-  assert.equal(run.code, 0, JSON.stringify(run.found.filter((each) => each.level === 'bad')));
+  // How fast this machine's disk is right now is no matter of this test.
+  assert.deepEqual(run.found.filter((each) => each.level === 'bad' && each.check !== 'sync-time'), []);
   assert.equal(run.of('identity').measured, 'accepted by the hub');
   assert.equal(run.of('uplink').facts.state, 'up');
   assert.equal(run.of('certificate').facts.accepted, true);
@@ -198,5 +199,4 @@ test('a CA file that is absent or no certificate keeps the edge from starting, b
       await other.dispose();
     }
   }
-  await sleep(0);
 });
