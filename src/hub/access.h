@@ -17,10 +17,19 @@
 
 namespace brim::hub {
 
+class BulkPost;
+
 /// Listener tags of Access::listen().
 enum class DeviceAuth : unsigned {
     device = 0,           ///< the signed login of hub-protocol 2.1
     unsafe_anonymous = 1, ///< no login at all, a plain broker apart from the devices: for measuring only
+};
+
+/// Of pack, batch and history posts. Values of one device in a pack or batch: PostLimits::properties_max.
+struct BulkLimits {
+    std::size_t devices_max = 20; ///< sub-devices of a pack, entries of a history post; code 6357 above
+    std::size_t events_max = 20;  ///< of one device; code 6356 above
+    std::size_t history_values_max = 5'000; ///< values, and events, of one device in a history post
 };
 
 struct AccessOptions {
@@ -29,6 +38,7 @@ struct AccessOptions {
     std::uint16_t keepalive_s_max = 1'200;
     std::size_t logins_per_batch_max = 50;
     thing::PostLimits post;
+    BulkLimits bulk;
 };
 
 class Access final : public mqtt::Server, public DeviceChannel, private Ingest::Sink {
@@ -96,6 +106,15 @@ private:
     // device_requests.cpp
     mqtt::Verdict on_property_post(const Inbound& in);
     mqtt::Verdict on_event_post(const Inbound& in);
+    // bulk_requests.cpp
+    struct Bulk;
+    mqtt::Verdict on_bulk_post(const Inbound& in);
+    void read_bulk(const Inbound& in, const Json& params, Bulk& bulk);
+    /// The device an identity names; null (and noted as refused) when the sender may not speak for it.
+    Device* spoken_for(const Inbound& in, const Json& identity, Bulk& bulk);
+    BulkPost* share_of(const Inbound& in, const Json& identity, Bulk& bulk);
+    mqtt::Verdict store_bulk(const Inbound& in, const thing::Request& request, Bulk& bulk);
+    // device_requests.cpp
     mqtt::Verdict on_request(const Inbound& in);
     void on_desired_get(const Inbound& in, const thing::Request& request);
     mqtt::Verdict on_desired_delete(const Inbound& in, const thing::Request& request);

@@ -1,6 +1,7 @@
 // Access: what devices ask for themselves (hub-protocol 3.1, 3.2, 3.9).
 
 #include "hub/access.h"
+#include "hub/bulk_post.h"
 
 namespace brim::hub {
 
@@ -48,6 +49,10 @@ Verdict Access::dispatch(const Inbound& in) {
         return on_property_post(in);
     case TopicKind::event_post:
         return on_event_post(in);
+    case TopicKind::pack_post:
+    case TopicKind::batch_post:
+    case TopicKind::history_post:
+        return on_bulk_post(in);
     case TopicKind::set_reply:
     case TopicKind::service_reply:
         downlink_.on_reply(in.device, in.message->payload);
@@ -121,38 +126,9 @@ Verdict Access::on_event_post(const Inbound& in) {
         return Verdict::pending;
     }
     // Both shapes are in the field: {"value":{...},"time":n} and the flat map of outputs.
-    const Json* nested = request->params.find("value");
-    const bool wrapped = nested != nullptr && nested->is_object();
-    const Json& given = wrapped ? *nested : request->params;
-    std::int64_t time_ms = in.received.ms;
-    Json outputs = Json::object();
     Json rejected = Json::object();
-    if (wrapped && request->params.find("time") != nullptr) {
-        const Json& given_time = request->params["time"];
-        const std::int64_t latest = in.received.ms + options_.post.future_ms_max;
-        const bool fits = given_time.is_int() && given_time.as_int() >= 0 && given_time.as_int() <= latest;
-        // The event counts even when the device's clock does not.
-        if (fits)
-            time_ms = given_time.as_int();
-        else
-            rejected.set("time", "time is not UTC milliseconds");
-    }
-    for (const auto& [name, value] : given.members()) {
-        const auto field =
-            std::find_if(event->outputs.begin(), event->outputs.end(), [&name](const thing::Field& each) {
-                return each.identifier == name;
-            });
-        if (field == event->outputs.end()) {
-            rejected.set(name, "tsl parse: params not exist");
-            continue;
-        }
-        const auto checked = thing::check_value(field->type, value, name);
-        if (const auto* rejection = std::get_if<thing::Rejection>(&checked)) {
-            rejected.set(name, rejection->message);
-        } else {
-            outputs.set(name, value);
-        }
-    }
+    EventReading reading =
+        read_event(*event, request->params, in.received.ms, options_.post.future_ms_max, rejected);
     if (request->ack_wanted) {
         auto text = thing::make_reply(request->id, 200, "success", rejected, request->method);
         done = [this,
@@ -167,7 +143,12 @@ Verdict Access::on_event_post(const Inbound& in) {
         };
     }
     ingest_.event(
-        in.device, std::string(in.topic.name), outputs.text(), time_ms, std::move(mark), std::move(done)
+        in.device,
+        std::move(reading.identifier),
+        std::move(reading.output),
+        reading.time_ms,
+        std::move(mark),
+        std::move(done)
     );
     return Verdict::pending;
 }

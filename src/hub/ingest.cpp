@@ -190,7 +190,7 @@ void Ingest::State::add_point(
     point.time_ms = sample.time_ms;
     point.received_ms = record.received_ms;
     point.seq = at;
-    point.replayed = record.replay;
+    point.replayed = record.replay || record.history;
     point.value = to_store(sample.value);
     points.push_back(std::move(point));
 }
@@ -201,39 +201,48 @@ void Ingest::State::apply_values(
     std::vector<std::pair<PropertyId, thing::Value>> newest;
     for (const IngressSample& sample : record.samples) {
         add_point(device, record, sample, at);
-        const bool is_current =
-            current.take(device, sample.property, {sample.time_ms, record.received_ms, record.replay, false});
+        const bool is_current = current.take(
+            device, sample.property, {sample.time_ms, record.received_ms, record.replay, record.history}
+        );
         if (is_current)
             device.set_current(sample.property, sample.value, sample.time_ms);
         // A live one with an older time comes from a clock that was set back: it confirms a set all the same.
-        if (is_current || !record.replay)
+        if (is_current || !(record.replay || record.history))
             newest.emplace_back(sample.property, sample.value);
     }
     stats.values += record.samples.size();
     if (sink != nullptr)
         sink->on_values(device, newest);
-    if (worker == nullptr || !feed.wanted(FeedType::property))
-        return;
-    Json values = Json::object();
-    for (const IngressSample& sample : record.samples) {
-        values.set(
-            device.product->properties[static_cast<std::size_t>(sample.property)], sample.value.to_json()
-        );
+    if (worker != nullptr && !record.history && feed.wanted(FeedType::property))
+        publish_values(device, record);
+}
+
+void Ingest::State::publish_values(const Device& device, const IngressRecord& record) {
+    // One message for the values of one time; most reports have but one.
+    auto first = record.samples.begin();
+    while (first != record.samples.end()) {
+        Json values = Json::object();
+        auto next = first;
+        for (; next != record.samples.end() && next->time_ms == first->time_ms; ++next)
+            values.set(
+                device.product->properties[static_cast<std::size_t>(next->property)], next->value.to_json()
+            );
+        Json data = Json::object();
+        data.set("productKey", device.product->product_key);
+        data.set("deviceName", device.name);
+        data.set("time", first->time_ms);
+        data.set("received", record.received_ms);
+        data.set("replayed", record.replay);
+        data.set("values", std::move(values));
+        feed.publish(FeedType::property, device.key().text(), data.text());
+        first = next;
     }
-    Json data = Json::object();
-    data.set("productKey", device.product->product_key);
-    data.set("deviceName", device.name);
-    data.set("time", record.samples.empty() ? record.received_ms : record.samples.front().time_ms);
-    data.set("received", record.received_ms);
-    data.set("replayed", record.replay);
-    data.set("values", std::move(values));
-    feed.publish(FeedType::property, device.key().text(), data.text());
 }
 
 void Ingest::State::apply_event(Device& device, const IngressRecord& record, store::Seq at) {
     for (const IngressSample& sample : record.samples) {
         add_point(device, record, sample, at);
-        if (worker == nullptr)
+        if (worker == nullptr || record.history)
             continue;
         Json data = Json::object();
         data.set("productKey", device.product->product_key);
@@ -280,10 +289,15 @@ make_record(RecordKind kind, DeviceId device, std::int64_t received_ms, std::opt
 } // namespace
 
 void Ingest::report(
-    Device& device, const std::vector<thing::Sample>& samples, std::optional<UplinkMark> mark, Done done
+    Device& device,
+    const std::vector<thing::Sample>& samples,
+    std::optional<UplinkMark> mark,
+    Done done,
+    Telling telling
 ) {
     auto record =
         make_record(RecordKind::values, device.id, state_->env.loop().clock().wall().ms, std::move(mark));
+    record.history = telling == Telling::history;
     record.samples.reserve(samples.size());
     for (const thing::Sample& sample : samples) {
         const PropertyId id = device.product->model_ids[static_cast<std::size_t>(sample.property)];
@@ -298,10 +312,12 @@ void Ingest::event(
     std::string output_json,
     std::int64_t time_ms,
     std::optional<UplinkMark> mark,
-    Done done
+    Done done,
+    Telling telling
 ) {
     auto record =
         make_record(RecordKind::event, device.id, state_->env.loop().clock().wall().ms, std::move(mark));
+    record.history = telling == Telling::history;
     std::string text = R"({"identifier":)";
     json_append_string(text, identifier);
     text += R"(,"output":)" + output_json + "}";

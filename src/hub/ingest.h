@@ -27,6 +27,9 @@ struct UplinkMark {
     bool replay = false;
 };
 
+/// How a device meant it: as what it sees now, or as history, which never becomes the current value.
+enum class Telling : std::uint8_t { live, history };
+
 struct IngestOptions {
     std::string folder;
     std::uint64_t log_bytes_max = 4'294'967'296;
@@ -76,8 +79,13 @@ public:
 
     /// `done` comes once the samples are durable (or were before: a duplicate by mark). Samples carry indices
     /// of the product's current model.
+    /// At most 1,000 samples.
     void report(
-        Device& device, const std::vector<thing::Sample>& samples, std::optional<UplinkMark> mark, Done done
+        Device& device,
+        const std::vector<thing::Sample>& samples,
+        std::optional<UplinkMark> mark,
+        Done done,
+        Telling telling = Telling::live
     );
     void event(
         Device& device,
@@ -85,7 +93,8 @@ public:
         std::string output_json,
         std::int64_t time_ms,
         std::optional<UplinkMark> mark,
-        Done done
+        Done done,
+        Telling telling = Telling::live
     );
     /// Nothing to keep, but the edge must see it settled (all values rejected, unknown event): remembers the
     /// mark only.

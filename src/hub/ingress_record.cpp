@@ -6,10 +6,12 @@ namespace brim::hub {
 
 namespace {
 
-constexpr std::uint8_t record_form = 1;
+constexpr std::uint8_t record_form = 2;
+constexpr std::uint8_t record_form_plain = 1; // without the history flag; older programs can read it
 constexpr std::uint32_t samples_max = 1'000;
 constexpr std::uint8_t flag_replay = 1;
 constexpr std::uint8_t flag_mark = 2;
+constexpr std::uint8_t flag_history = 4;
 
 enum class Tag : std::uint8_t { integer = 1, number = 2, text = 3, json = 4 };
 
@@ -59,9 +61,10 @@ thing::Value read_value(Reader& in) {
 
 void encode_record(const IngressRecord& record, Bytes& out) {
     const bool marked = record.gateway != 0;
-    put_u8(out, record_form);
+    put_u8(out, record.history ? record_form : record_form_plain);
     put_u8(out, static_cast<std::uint8_t>(record.kind));
-    const unsigned flags = (record.replay ? flag_replay : 0U) | (marked ? flag_mark : 0U);
+    const unsigned flags =
+        (record.replay ? flag_replay : 0U) | (marked ? flag_mark : 0U) | (record.history ? flag_history : 0U);
     put_u8(out, static_cast<std::uint8_t>(flags));
     put_u64(out, static_cast<std::uint64_t>(record.device));
     put_u64(out, static_cast<std::uint64_t>(record.received_ms));
@@ -92,9 +95,11 @@ Result<IngressRecord> decode_record(ByteView bytes) {
         in.fail(Errc::corrupt, "unknown kind");
     record.kind = static_cast<RecordKind>(kind);
     const unsigned flags = in.u8();
-    if (in.ok() && flags > (flag_replay | flag_mark))
+    const unsigned known = flag_replay | flag_mark | (form == record_form ? flag_history : 0U);
+    if (in.ok() && (flags & ~known) != 0)
         in.fail(Errc::corrupt, "unknown flags");
     record.replay = (flags & flag_replay) != 0;
+    record.history = (flags & flag_history) != 0;
     record.device = static_cast<DeviceId>(in.u64());
     record.received_ms = static_cast<std::int64_t>(in.u64());
     if ((flags & flag_mark) != 0) {

@@ -30,6 +30,7 @@ struct IngressRecord {
     DeviceId device = 0;
     std::int64_t received_ms = 0;
     bool replay = false;
+    bool history = false; ///< reported as history: does not change current values
     // The uplink mark; absent when gateway is 0.
     DeviceId gateway = 0;
     std::string store; ///< 32 hex digits

@@ -36,6 +36,7 @@ struct Ingest::State {
     void submit(IngressRecord record, Done done);
     void apply(IngressRecord record, store::Seq at, Ingest::Sink* sink);
     void apply_values(Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
+    void publish_values(const Device& device, const IngressRecord& record);
     void apply_event(Device& device, const IngressRecord& record, store::Seq at);
     void
     add_point(const Device& device, const IngressRecord& record, const IngressSample& sample, store::Seq at);

@@ -14,6 +14,7 @@ IngressRecord random_record() {
     record.device = *rc::gen::inRange<DeviceId>(1, 1'000'000);
     record.received_ms = *rc::gen::arbitrary<std::int64_t>();
     record.replay = *rc::gen::arbitrary<bool>();
+    record.history = *rc::gen::arbitrary<bool>();
     if (*rc::gen::arbitrary<bool>()) {
         record.gateway = *rc::gen::inRange<DeviceId>(1, 1'000);
         record.store = "0123456789abcdef0123456789abcdef";
@@ -70,10 +71,26 @@ TEST_CASE("every truncated ingress record is refused") {
 TEST_CASE("a record of a newer form is refused as unsupported, not as corrupt") {
     Bytes bytes;
     encode_record({}, bytes);
-    bytes[0] = 2;
+    bytes[0] = 3;
     const auto decoded = decode_record(bytes);
     REQUIRE(!decoded.has_value());
     CHECK(decoded.error().code == Errc::unsupported);
+}
+
+TEST_CASE("a record without the history flag is of the first form, and that form knows no such flag") {
+    Bytes bytes;
+    encode_record({}, bytes);
+    CHECK(bytes[0] == 1);
+    IngressRecord told;
+    told.history = true;
+    bytes.clear();
+    encode_record(told, bytes);
+    CHECK(bytes[0] == 2);
+    bytes[0] = 1;
+    CHECK(decode_record(bytes).error().code == Errc::corrupt);
+    bytes[0] = 2;
+    bytes[2] = 8;
+    CHECK(decode_record(bytes).error().code == Errc::corrupt);
 }
 
 TEST_CASE("a sample count the bytes do not pay for allocates nothing") {
