@@ -119,6 +119,9 @@ private:
     void on_desired_get(const Inbound& in, const thing::Request& request);
     mqtt::Verdict on_desired_delete(const Inbound& in, const thing::Request& request);
     void on_ntp(const Inbound& in);
+    // tag_requests.cpp
+    mqtt::Verdict on_tags_update(const Inbound& in, const thing::Request& request);
+    mqtt::Verdict on_tags_delete(const Inbound& in, const thing::Request& request);
 
     // topology.cpp
     mqtt::Verdict on_topology(const Inbound& in, const thing::Request& request);

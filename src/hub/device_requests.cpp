@@ -166,6 +166,10 @@ Verdict Access::on_request(const Inbound& in) {
         break;
     case TopicKind::desired_delete:
         return on_desired_delete(in, *request);
+    case TopicKind::tags_update:
+        return on_tags_update(in, *request);
+    case TopicKind::tags_delete:
+        return on_tags_delete(in, *request);
     case TopicKind::model_get:
         reply(in, 200, "success", in.device.product->model->to_tsl(in.device.product->product_key));
         break;

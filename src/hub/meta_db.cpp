@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t waiting_writes_max = 1'024;
 
-constexpr std::array<const char*, 2> steps{
+constexpr std::array<const char*, 3> steps{
     R"(CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES('boot', 0), ('next_product', 1), ('next_device', 1);
 CREATE TABLE product(
@@ -43,6 +43,9 @@ CREATE TABLE session(
     R"(CREATE TABLE desired_version(
     device INTEGER NOT NULL REFERENCES device(id) ON DELETE CASCADE, property INTEGER NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY(device, property)) STRICT, WITHOUT ROWID;)",
+    R"(CREATE TABLE device_tag(
+    device INTEGER NOT NULL REFERENCES device(id) ON DELETE CASCADE, system INTEGER NOT NULL, key TEXT NOT NULL,
+    value TEXT NOT NULL, PRIMARY KEY(device, system, key)) STRICT, WITHOUT ROWID;)",
 };
 
 } // namespace

@@ -127,6 +127,7 @@ Result<void> Registry::load() {
     }
     BRIM_TRY(load_devices());
     BRIM_TRY(load_desired());
+    BRIM_TRY(load_tags());
     const auto boot = sql::count_up(db, "boot");
     if (!boot)
         return fail(boot.error());
@@ -168,6 +169,17 @@ Result<void> Registry::load_devices() {
         Device& added = add_device(std::move(device));
         if (was_online)
             touch(added);
+    }
+    return {};
+}
+
+Result<void> Registry::load_tags() {
+    auto tags = sql::load_tags(db_.at_start());
+    if (!tags)
+        return fail(std::move(tags).error());
+    for (auto& [id, tag] : *tags) {
+        if (Device* owner = device(id))
+            owner->tags.push_back(std::move(tag));
     }
     return {};
 }

@@ -68,6 +68,13 @@ struct DesiredValue {
     std::string message; ///< why it failed
 };
 
+/// A device's own label. The SYSTEM domain is what SDKs tell about themselves.
+struct Tag {
+    std::string key, value;
+    bool system = false;
+    bool operator==(const Tag&) const = default;
+};
+
 struct Device {
     DeviceId id = 0;
     Product* product = nullptr; ///< owned by the registry, outlives its devices
@@ -91,6 +98,7 @@ struct Device {
     /// Properties without a desired value that once had one, and its last version: versions never start
     /// again.
     std::vector<std::pair<PropertyId, std::int64_t>> last_versions;
+    std::vector<Tag> tags; ///< sorted: those of the device, then SYSTEM; by key
 
     thing::DeviceKey key() const { return {product->product_key, name}; }
 
@@ -122,6 +130,7 @@ struct RegistryLimits {
     std::size_t devices_max = 1'000'000;
     std::size_t sub_devices_max = 10'000;           ///< per gateway
     std::size_t properties_per_product_max = 1'000; ///< identifiers ever used
+    std::size_t tags_max = 100;                     ///< per device, and as many SYSTEM ones
 };
 
 class Registry {
@@ -173,6 +182,11 @@ public:
     /// Removes desired values, each only of its version when that is not -1, in one transaction.
     void
     clear_desired(Device& device, std::vector<std::pair<PropertyId, std::int64_t>> properties, Done done);
+    /// Sets or replaces tags. Errc::full above RegistryLimits::tags_max; has_room() asks before.
+    void put_tags(Device& device, const std::vector<Tag>& tags, Done done);
+    bool has_room(const Device& device, const std::vector<Tag>& tags) const;
+    /// Removes the device's own tags of these keys; unknown ones are no error.
+    void delete_tags(Device& device, const std::vector<std::string>& keys, Done done);
     /// Notes the outcome of a desired value; saved lazily.
     void settle_desired(Device& device, PropertyId property, DesiredState state, std::string message);
 
@@ -198,12 +212,14 @@ private:
     Result<void> load();
     Result<void> load_devices();
     Result<void> load_desired();
+    Result<void> load_tags();
     void touch(Device& device);
     void save_touched();
     void status_saved(std::vector<DeviceId> devices, std::vector<Done> waiting, const Result<void>& result);
     Device& add_device(std::unique_ptr<Device> device);
     void remove_device(DeviceId id);
     void move(Device& device, DeviceId gateway);
+    void change_tags(Device& device, std::vector<Tag> wanted, Done done);
     void count_online(const Device& device, int change);
 
     io::Env& env_;

@@ -71,116 +71,121 @@ DesiredRow desired_row(const Device& device, const DesiredValue& desired) {
     };
 }
 
-Result<std::vector<ProductRow>> load_products(store::Database& db) {
-    auto select = db.prepare(
-        "SELECT id, product_key, name, description, is_gateway, created_ms, model FROM product ORDER BY id"
-    );
+namespace {
+
+/// All rows of a query, each made by `read`.
+template <class Row, class Read>
+Result<std::vector<Row>> load_rows(store::Database& db, std::string_view literal, Read read) {
+    auto select = db.prepare(literal);
     if (!select)
         return fail(std::move(select).error());
+    std::vector<Row> rows;
+    BRIM_TRY(store::each_row(*select, [&](const store::Statement& row) { rows.push_back(read(row)); }));
+    return rows;
+}
+
+} // namespace
+
+Result<std::vector<ProductRow>> load_products(store::Database& db) {
+    auto products = load_rows<ProductRow>(
+        db,
+        "SELECT id, product_key, name, description, is_gateway, created_ms, model FROM product ORDER BY id",
+        [](const store::Statement& row) {
+            ProductRow made;
+            made.id = row.integer(0);
+            made.product_key = row.text(1);
+            made.name = row.text(2);
+            made.description = row.text(3);
+            made.is_gateway = row.integer(4) != 0;
+            made.created_ms = row.integer(5);
+            made.model = row.text(6);
+            return made;
+        }
+    );
+    if (!products)
+        return products;
     auto properties = db.prepare("SELECT identifier FROM product_property WHERE product = ?1 ORDER BY id");
     if (!properties)
         return fail(std::move(properties).error());
-    std::vector<ProductRow> rows;
-    while (true) {
-        const auto more = select->step();
-        if (!more)
-            return fail(more.error());
-        if (!*more)
-            return rows;
-        ProductRow row;
-        row.id = select->integer(0);
-        row.product_key = select->text(1);
-        row.name = select->text(2);
-        row.description = select->text(3);
-        row.is_gateway = select->integer(4) != 0;
-        row.created_ms = select->integer(5);
-        row.model = select->text(6);
-        properties->bind(1, row.id);
-        while (true) {
-            const auto property = properties->step();
-            if (!property)
-                return fail(property.error());
-            if (!*property)
-                break;
-            row.properties.emplace_back(properties->text(0));
-        }
-        properties->reset();
-        rows.push_back(std::move(row));
+    for (ProductRow& product : *products) {
+        properties->bind(1, product.id);
+        BRIM_TRY(store::each_row(*properties, [&product](const store::Statement& row) {
+            product.properties.emplace_back(row.text(0));
+        }));
     }
+    return products;
 }
 
 Result<std::vector<DeviceRow>> load_devices(store::Database& db) {
-    auto select = db.prepare(
+    return load_rows<DeviceRow>(
+        db,
         "SELECT id, product, name, nickname, secret, enabled, activated, created_ms, gateway, online,"
-        " since_ms, seen_ms, epoch, reason, address FROM device ORDER BY id"
+        " since_ms, seen_ms, epoch, reason, address FROM device ORDER BY id",
+        [](const store::Statement& row) {
+            DeviceRow made;
+            made.id = row.integer(0);
+            made.product = row.integer(1);
+            made.name = row.text(2);
+            made.nickname = row.text(3);
+            made.secret = Secret(std::string(row.text(4)));
+            made.enabled = row.integer(5) != 0;
+            made.activated = row.integer(6) != 0;
+            made.created_ms = row.integer(7);
+            made.gateway = row.integer(8);
+            made.online = row.integer(9) != 0;
+            made.since_ms = row.integer(10);
+            made.seen_ms = row.integer(11);
+            made.epoch = static_cast<std::uint64_t>(row.integer(12));
+            made.reason = row.text(13);
+            made.address = row.text(14);
+            return made;
+        }
     );
-    if (!select)
-        return fail(std::move(select).error());
-    std::vector<DeviceRow> rows;
-    while (true) {
-        const auto more = select->step();
-        if (!more)
-            return fail(more.error());
-        if (!*more)
-            return rows;
-        DeviceRow row;
-        row.id = select->integer(0);
-        row.product = select->integer(1);
-        row.name = select->text(2);
-        row.nickname = select->text(3);
-        row.secret = Secret(std::string(select->text(4)));
-        row.enabled = select->integer(5) != 0;
-        row.activated = select->integer(6) != 0;
-        row.created_ms = select->integer(7);
-        row.gateway = select->integer(8);
-        row.online = select->integer(9) != 0;
-        row.since_ms = select->integer(10);
-        row.seen_ms = select->integer(11);
-        row.epoch = static_cast<std::uint64_t>(select->integer(12));
-        row.reason = select->text(13);
-        row.address = select->text(14);
-        rows.push_back(std::move(row));
-    }
 }
 
 Result<std::vector<DesiredRow>> load_desired(store::Database& db) {
-    auto select = db.prepare("SELECT device, property, value, version, time_ms, state, message FROM desired "
-                             "ORDER BY device, property");
-    if (!select)
-        return fail(std::move(select).error());
-    std::vector<DesiredRow> rows;
-    while (true) {
-        const auto more = select->step();
-        if (!more)
-            return fail(more.error());
-        if (!*more)
-            return rows;
-        DesiredRow row;
-        row.device = select->integer(0);
-        row.property = static_cast<PropertyId>(select->integer(1));
-        row.value = value_of(select->text(2));
-        row.version = select->integer(3);
-        row.time_ms = select->integer(4);
-        row.state = static_cast<DesiredState>(select->integer(5));
-        row.message = select->text(6);
-        rows.push_back(std::move(row));
-    }
+    return load_rows<DesiredRow>(
+        db,
+        "SELECT device, property, value, version, time_ms, state, message FROM desired"
+        " ORDER BY device, property",
+        [](const store::Statement& row) {
+            DesiredRow made;
+            made.device = row.integer(0);
+            made.property = static_cast<PropertyId>(row.integer(1));
+            made.value = value_of(row.text(2));
+            made.version = row.integer(3);
+            made.time_ms = row.integer(4);
+            made.state = static_cast<DesiredState>(row.integer(5));
+            made.message = row.text(6);
+            return made;
+        }
+    );
+}
+
+Result<std::vector<std::pair<DeviceId, Tag>>> load_tags(store::Database& db) {
+    return load_rows<std::pair<DeviceId, Tag>>(
+        db,
+        "SELECT device, system, key, value FROM device_tag ORDER BY device, system, key",
+        [](const store::Statement& row) {
+            return std::pair(
+                row.integer(0), Tag{std::string(row.text(2)), std::string(row.text(3)), row.integer(1) != 0}
+            );
+        }
+    );
 }
 
 Result<std::vector<DesiredRow>> load_desired_versions(store::Database& db) {
-    auto select =
-        db.prepare("SELECT device, property, version FROM desired_version ORDER BY device, property");
-    if (!select)
-        return fail(std::move(select).error());
-    std::vector<DesiredRow> rows;
-    BRIM_TRY(store::each_row(*select, [&rows](const store::Statement& row) {
-        DesiredRow made;
-        made.device = row.integer(0);
-        made.property = static_cast<PropertyId>(row.integer(1));
-        made.version = row.integer(2);
-        rows.push_back(std::move(made));
-    }));
-    return rows;
+    return load_rows<DesiredRow>(
+        db,
+        "SELECT device, property, version FROM desired_version ORDER BY device, property",
+        [](const store::Statement& row) {
+            DesiredRow made;
+            made.device = row.integer(0);
+            made.property = static_cast<PropertyId>(row.integer(1));
+            made.version = row.integer(2);
+            return made;
+        }
+    );
 }
 
 Result<std::int64_t> load_counter(store::Database& db, std::string_view name) {
@@ -319,6 +324,25 @@ Result<void> delete_desired(store::Database& db, DeviceId device, PropertyId pro
     if (!remove)
         return fail(std::move(remove).error());
     return remove->bind(1, device).bind(2, property).run();
+}
+
+Result<void> save_tags(
+    store::Database& db, DeviceId device, const std::vector<Tag>& put, const std::vector<Tag>& removed
+) {
+    auto remove = db.prepare("DELETE FROM device_tag WHERE device = ?1 AND system = ?2 AND key = ?3");
+    if (!remove)
+        return fail(std::move(remove).error());
+    for (const Tag& tag : removed)
+        BRIM_TRY(remove->bind(1, device).bind(2, tag.system ? 1 : 0).bind(3, tag.key).run());
+    auto replace =
+        db.prepare("INSERT OR REPLACE INTO device_tag(device, system, key, value) VALUES(?1, ?2, ?3, ?4)");
+    if (!replace)
+        return fail(std::move(replace).error());
+    for (const Tag& tag : put)
+        BRIM_TRY(
+            replace->bind(1, device).bind(2, tag.system ? 1 : 0).bind(3, tag.key).bind(4, tag.value).run()
+        );
+    return {};
 }
 
 Result<void> save_status(store::Database& db, const std::vector<StatusRow>& rows) {

@@ -56,6 +56,8 @@ Result<std::vector<DeviceRow>> load_devices(store::Database& db);
 Result<std::vector<DesiredRow>> load_desired(store::Database& db);
 /// Device, property and version of those deleted; value and state are empty.
 Result<std::vector<DesiredRow>> load_desired_versions(store::Database& db);
+/// In the order of Device::tags.
+Result<std::vector<std::pair<DeviceId, Tag>>> load_tags(store::Database& db);
 /// Counts `name` in table meta up by one and returns the new value.
 Result<std::int64_t> count_up(store::Database& db, std::string_view name);
 Result<std::int64_t> load_counter(store::Database& db, std::string_view name);
@@ -70,6 +72,8 @@ Result<void> save_gateway(store::Database& db, DeviceId id, DeviceId gateway);
 Result<void> save_desired(store::Database& db, const std::vector<DesiredRow>& rows);
 /// Remembers `version` as the last one of the property.
 Result<void> delete_desired(store::Database& db, DeviceId device, PropertyId property, std::int64_t version);
+Result<void>
+save_tags(store::Database& db, DeviceId device, const std::vector<Tag>& put, const std::vector<Tag>& removed);
 Result<void> save_status(store::Database& db, const std::vector<StatusRow>& rows);
 
 } // namespace brim::hub::sql

@@ -154,8 +154,12 @@ void add_device_handlers(Handlers& handlers, ApiContext& context) {
     handlers["createDevice"] = [&context](Call call) { create_device(std::move(call), context); };
     handlers["getDevice"] = [&context](Call call) {
         const Device* device = device_of(call, context);
-        if (device != nullptr)
-            call.answer(200, device_json(context.parts.registry, *device, true));
+        if (device == nullptr)
+            return;
+        Json json = device_json(context.parts.registry, *device, true);
+        json.set("tags", tags_json(*device, false));
+        json.set("deviceInfo", tags_json(*device, true));
+        call.answer(200, json);
     };
     handlers["deleteDevice"] = [&context](Call call) { delete_device(std::move(call), context); };
     handlers["disableDevice"] = [&context](Call call) { set_enabled(std::move(call), context, false); };

@@ -54,6 +54,15 @@ Json device_json(Registry& registry, const Device& device, bool with_values) {
     return json;
 }
 
+Json tags_json(const Device& device, bool system) {
+    Json json = Json::object();
+    for (const Tag& tag : device.tags) {
+        if (tag.system == system)
+            json.set(tag.key, tag.value);
+    }
+    return json;
+}
+
 Json desired_json(const DesiredValue& desired) {
     Json json = Json::object();
     json.set("value", desired.value.to_json());

@@ -12,6 +12,8 @@ namespace brim::hub {
 
 Json product_json(const Product& product);
 Json device_json(Registry& registry, const Device& device, bool with_values);
+/// Key -> value, of the device's own tags or those its SDK told.
+Json tags_json(const Device& device, bool system);
 Json property_state_json(Device& device, const thing::Property& property, PropertyId id);
 Json desired_json(const DesiredValue& desired);
 Json account_json(const Account& account);
