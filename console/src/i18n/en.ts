@@ -12,7 +12,7 @@ export const en = {
   'common.delete': 'Delete', 'common.done': 'Done', 'common.edit': 'Edit', 'common.loading': 'Loading…', 'common.retry': 'Try again', 'common.save': 'Save',
   'common.search': 'Search', 'common.optional': 'optional', 'common.name': 'Name', 'common.description': 'Description', 'common.identifier': 'Identifier',
   'common.type': 'Type', 'common.value': 'Value', 'common.time': 'Time', 'common.unit': 'Unit', 'common.status': 'Status', 'common.role': 'Role',
-  'common.created': 'Created', 'common.never': 'never', 'common.none': 'none', 'common.all': 'All', 'common.more': 'Load more', 'common.json': 'JSON',
+  'common.created': 'Created', 'common.never': 'never', 'common.none': 'none', 'common.all': 'All', 'common.more': 'Load more', 'common.raise': 'Raise', 'common.lower': 'Lower', 'common.json': 'JSON',
   'common.since': 'since {time}', 'common.actions': 'Actions', 'common.back': 'Back', 'common.open': 'Open', 'common.yes': 'yes', 'common.no': 'no',
   'common.copyFailed': 'The browser did not allow copying; select the text and copy it by hand',
   'common.typeToConfirm': 'Type {name} to confirm', 'common.showCurl': 'Show as curl', 'common.hideCurl': 'Hide curl',

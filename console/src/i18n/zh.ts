@@ -14,7 +14,7 @@ export const zh: Record<MessageKey, string> = {
   'common.delete': '删除', 'common.done': '完成', 'common.edit': '编辑', 'common.loading': '加载中…', 'common.retry': '重试', 'common.save': '保存',
   'common.search': '搜索', 'common.optional': '可选', 'common.name': '名称', 'common.description': '描述', 'common.identifier': '标识符',
   'common.type': '类型', 'common.value': '值', 'common.time': '时间', 'common.unit': '单位', 'common.status': '状态', 'common.role': '角色',
-  'common.created': '创建时间', 'common.never': '从未', 'common.none': '无', 'common.all': '全部', 'common.more': '加载更多', 'common.json': 'JSON',
+  'common.created': '创建时间', 'common.never': '从未', 'common.none': '无', 'common.all': '全部', 'common.more': '加载更多', 'common.raise': '增加', 'common.lower': '减少', 'common.json': 'JSON',
   'common.since': '自 {time}', 'common.actions': '操作', 'common.back': '返回', 'common.open': '打开', 'common.yes': '是', 'common.no': '否',
   'common.copyFailed': '浏览器不允许复制，请手动选中文本复制',
   'common.typeToConfirm': '输入 {name} 以确认', 'common.showCurl': '显示 curl 命令', 'common.hideCurl': '隐藏 curl 命令',
