@@ -217,6 +217,9 @@ Result<WatchId> EpollLoop::watch(int fd, std::uint32_t events, Watcher& watcher)
     std::uint32_t index = 0;
     if (free_watches_.empty()) {
         index = static_cast<std::uint32_t>(watches_.size());
+        // By an eighth, not by doubling: idle connections are many and stay.
+        if (watches_.size() == watches_.capacity())
+            watches_.reserve(watches_.size() + watches_.size() / 8 + 64);
         watches_.emplace_back();
     } else {
         index = free_watches_.back();

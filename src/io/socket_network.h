@@ -96,6 +96,8 @@ private:
     /// that are written to again gather in the other. A position is index * 2 + side.
     std::array<std::vector<SocketStream*>, 2> dirty_;
     std::size_t dirty_side_ = 0;
+    SocketStream* draining_ =
+        nullptr;         ///< whose on_drained() is on the stack; null again once it is destroyed
     Descriptor reserve_; ///< given up for a moment to refuse a connection when descriptors run out
     std::unordered_map<LingeringSocket*, std::unique_ptr<LingeringSocket>> lingering_;
     /// Tells posted work that the network is gone; shared with that work alone.

@@ -1,5 +1,7 @@
 #include "mqtt/server.h"
 
+#include "base/assert.h"
+
 #include <algorithm>
 
 namespace brim::mqtt {
@@ -12,25 +14,21 @@ constexpr Duration linger = std::chrono::seconds{6};
 } // namespace
 
 struct Server::Connection final : io::StreamHandler {
-    Connection(Server& server, std::unique_ptr<io::Stream> accepted, unsigned listener)
-        : owner(server), stream(std::move(accepted)), tag(listener) {}
-
-    void on_data(ByteView bytes) override { owner.broker_.data(id, bytes, owner.now()); }
+    void on_data(ByteView bytes) override { owner->broker_.data(id, bytes, owner->now()); }
 
     void on_drained() override {
         congested = false;
-        owner.broker_.congested(id, false, owner.now());
+        owner->broker_.congested(id, false, owner->now());
     }
 
     void on_closed(const Error&) override {
         const ConnId gone = id;
-        Server& server = owner;
-        server.broker_.closed(gone, server.now());
-        server.retire(gone);
+        owner->broker_.closed(gone, owner->now());
+        owner->retire(gone);
     }
 
-    Server& owner;
-    std::unique_ptr<io::Stream> stream;
+    Server* owner = nullptr;
+    std::unique_ptr<io::Stream> stream; ///< null: the place is free
     ConnId id = 0;
     unsigned tag = 0;
     bool congested = false;
@@ -59,13 +57,18 @@ Result<io::Endpoint> Server::listen(const io::Endpoint& at, unsigned tag, Wrap w
 void Server::adopt(std::unique_ptr<io::Stream> stream, unsigned tag) {
     if (stopped_)
         return;
-    auto connection = std::make_unique<Connection>(*this, std::move(stream), tag);
-    Connection& added = *connection;
-    added.id = broker_.open(now());
-    const std::size_t place = place_of(added.id);
-    if (connections_.size() <= place)
-        connections_.resize(place + 1);
-    connections_[place] = std::move(connection);
+    const ConnId id = broker_.open(now());
+    BRIM_ASSERT(id != 0, "a server that was not stopped takes connections");
+    const std::size_t place = place_of(id);
+    if (place / chunk_size == connections_.size())
+        connections_.push_back(std::make_unique<Connection[]>(chunk_size));
+    Connection& added = connections_[place / chunk_size][place % chunk_size];
+    BRIM_ASSERT(!added.stream, "the broker gives a place to one connection at a time");
+    added.owner = this;
+    added.stream = std::move(stream);
+    added.id = id;
+    added.tag = tag;
+    added.congested = false;
     if (!tick_.running())
         schedule_tick(broker_.tick(now()));
     added.stream->start(added);
@@ -73,10 +76,10 @@ void Server::adopt(std::unique_ptr<io::Stream> stream, unsigned tag) {
 
 Server::Connection* Server::find(ConnId conn) const {
     const std::size_t place = place_of(conn);
-    if (place >= connections_.size())
+    if (place / chunk_size >= connections_.size())
         return nullptr;
-    Connection* found = connections_[place].get();
-    return found != nullptr && found->id == conn ? found : nullptr;
+    Connection& found = connections_[place / chunk_size][place % chunk_size];
+    return found.stream && found.id == conn ? &found : nullptr;
 }
 
 std::optional<io::Peer> Server::peer(ConnId conn) const {
@@ -127,10 +130,11 @@ void Server::pause(ConnId conn, bool paused) {
 }
 
 void Server::retire(ConnId conn) {
-    if (find(conn) == nullptr)
+    Connection* connection = find(conn);
+    if (connection == nullptr)
         return;
-    // Never freed here: we may be inside a call of its own stream.
-    retired_.push_back({now(), std::move(connections_[place_of(conn)])});
+    // The stream is never freed here: we may be inside one of its own calls.
+    retired_.push_back({now(), std::move(connection->stream)});
     if (!sweep_.running())
         sweep_.start(linger, [this] { sweep_retired(); });
 }

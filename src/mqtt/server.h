@@ -56,8 +56,10 @@ private:
     /// A stream that is closing: freed a while after its last bytes are out.
     struct Retired {
         Mono since{};
-        std::unique_ptr<Connection> connection;
+        std::unique_ptr<io::Stream> stream;
     };
+
+    static constexpr std::size_t chunk_size = 256;
 
     /// The low half of a ConnId is its index in the broker's records, counted from 1.
     static std::size_t place_of(ConnId conn) { return static_cast<std::uint32_t>(conn) - 1; }
@@ -71,7 +73,7 @@ private:
     io::Env& env_;
     Broker broker_;
     std::vector<std::unique_ptr<io::Listener>> listeners_;
-    std::vector<std::unique_ptr<Connection>> connections_; ///< by place_of(id)
+    std::vector<std::unique_ptr<Connection[]>> connections_; ///< by place_of(id), in chunks that do not move
     std::vector<Retired> retired_;
     io::Timer tick_;
     io::Timer sweep_;

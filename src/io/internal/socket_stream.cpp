@@ -39,8 +39,8 @@ SocketStream::SocketStream(SocketNetwork& network, Descriptor fd, const PeerReco
     : network_(network), fd_(std::move(fd)), peer_(peer) {}
 
 SocketStream::~SocketStream() {
-    if (gone_ != nullptr)
-        *gone_ = true;
+    if (network_.draining_ == this)
+        network_.draining_ = nullptr;
     release_output();
     if (watch_ != 0)
         network_.loop_.unwatch(watch_);
@@ -77,7 +77,7 @@ void SocketStream::update_watch() {
     const std::uint32_t events = wanted_events();
     if (events == watched_events_)
         return;
-    watched_events_ = events;
+    watched_events_ = static_cast<std::uint8_t>(events);
     if (events == 0) {
         // epoll reports hang-ups even when asked for nothing; leaving it keeps a paused dead stream from
         // spinning.
@@ -145,12 +145,12 @@ bool SocketStream::flush() {
     over_high_water_ = false;
     if (handler_ == nullptr)
         return true;
-    bool gone = false;
-    gone_ = &gone;
+    network_.draining_ = this;
+    SocketNetwork& network = network_;
     handler_->on_drained();
-    if (gone)
-        return false;
-    gone_ = nullptr;
+    if (network.draining_ == nullptr)
+        return false; // the handler destroyed this stream
+    network.draining_ = nullptr;
     return static_cast<bool>(fd_);
 }
 

@@ -48,11 +48,10 @@ private:
     /// Noticed where the handler may not be called; told at the end of the turn. Apart: most streams never
     /// fail, and there are many idle ones.
     std::unique_ptr<Error> failure_;
-    bool* gone_ = nullptr; ///< set by the destructor, for the call that is on the stack
     Descriptor fd_;
-    std::uint32_t watched_events_ = 0;
     std::uint32_t dirty_position_ = not_dirty;
     PeerRecord peer_;
+    std::uint8_t watched_events_ = 0; ///< EPOLLIN and EPOLLOUT
     bool paused_ = false;
     bool blocked_ = false; ///< the socket's send buffer is full
     bool over_high_water_ = false;

@@ -74,7 +74,7 @@ ConnId Broker::Core::open(Mono now) {
     const ConnId id = conns_.take();
     Conn& conn = *conns_.find(id);
     conn.last_packet = now;
-    push_timer(now + limits_.connect_wait_max, id, TimerKind::connect_wait);
+    conn_timers_.push(now + limits_.connect_wait_max, id);
     return id;
 }
 
@@ -89,7 +89,7 @@ void Broker::Core::data(ConnId id, ByteView bytes, Mono now) {
     if (conn == nullptr)
         return;
     stats_.bytes_in += bytes.size();
-    if (conn->stage == Stage::waiting || conn->is_blocked || conn->backlog || conn->is_busy) {
+    if (conn->stage == Stage::waiting || conn->is_blocked || conn->has_backlog() || conn->is_busy) {
         keep_for_later(id, bytes, now);
         return;
     }
@@ -100,16 +100,15 @@ void Broker::Core::keep_for_later(ConnId id, ByteView bytes, Mono now) {
     if (bytes.empty())
         return;
     Conn& conn = *conns_.find(id);
-    if (!conn.backlog)
-        conn.backlog = std::make_unique<Bytes>();
+    Bytes& backlog = conn.make_more().backlog;
     const std::size_t bytes_max =
         conn.stage == Stage::up ? std::size_t{limits_.connect_backlog_bytes_max} + limits_.packet_bytes_max
                                 : limits_.connect_backlog_bytes_max;
-    if (conn.backlog->size() + bytes.size() > bytes_max) {
+    if (backlog.size() + bytes.size() > bytes_max) {
         protocol_end(id, ReasonCode::quota_exceeded, now);
         return;
     }
-    conn.backlog->append(bytes);
+    backlog.append(bytes);
     if (!conn.is_paused) {
         conn.is_paused = true;
         host_.pause(id, true);
@@ -119,7 +118,9 @@ void Broker::Core::keep_for_later(ConnId id, ByteView bytes, Mono now) {
 void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
     Conn* conn = conns_.find(id);
     // A callback may end the connection; what is being read must not go with it.
-    Framer framer = std::move(conn->framer);
+    Framer framer{0};
+    if (conn->more)
+        framer = std::exchange(conn->more->framer, Framer{0});
     conn->is_busy = true;
     for (;;) {
         framer.limit(conn->stage == Stage::up ? limits_.packet_bytes_max : limits_.preauth_packet_bytes_max);
@@ -138,10 +139,11 @@ void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
         if (conn->is_blocked || conn->stage == Stage::waiting)
             break;
     }
-    conn->framer = std::move(framer);
+    if (!framer.idle())
+        conn->make_more().framer = std::move(framer);
     conn->is_busy = false;
-    if (conn->backlog) {
-        conn->backlog->insert(0, bytes); // data() was called from inside; what is left here came first
+    if (conn->has_backlog()) {
+        conn->more->backlog.insert(0, bytes); // data() was called from inside; what is left here came first
         if (!conn->is_blocked)
             resumes_.push_back(id);
     } else {
@@ -153,13 +155,14 @@ void Broker::Core::resume(ConnId id, Mono now) {
     Conn* conn = conns_.find(id);
     if (conn == nullptr || conn->is_blocked || conn->is_busy || conn->stage == Stage::waiting)
         return;
-    if (conn->backlog) {
-        const std::unique_ptr<Bytes> backlog = std::move(conn->backlog);
-        work(id, *backlog, now);
+    if (conn->has_backlog()) {
+        const Bytes backlog = std::exchange(conn->more->backlog, Bytes());
+        work(id, backlog, now);
         conn = conns_.find(id);
-        if (conn == nullptr || conn->backlog)
+        if (conn == nullptr || conn->has_backlog())
             return;
     }
+    conn->release_idle();
     if (conn->is_paused) {
         conn->is_paused = false;
         host_.pause(id, false);
@@ -247,7 +250,7 @@ void Broker::Core::handle_fresh(ConnId id, const Frame& frame, Mono now) {
         refuse(id, *reason, {}, now);
         return;
     }
-    conn.pending = std::make_unique<PendingConnect>(pending_from(*connect));
+    conn.make_more().pending = std::make_unique<PendingConnect>(pending_from(*connect));
     host_.on_connect(id, *connect);
 }
 
@@ -287,7 +290,7 @@ void Broker::Core::refuse(ConnId id, ReasonCode reason, std::string_view reason_
 
 bool Broker::Core::refuse_will(ConnId id, const Admission& admission, Mono now) {
     Conn& conn = *conns_.find(id);
-    PendingConnect& pending = *conn.pending;
+    PendingConnect& pending = *conn.more->pending;
     if (!pending.will)
         return false;
     if (!admission.will_allowed) {
@@ -314,12 +317,12 @@ bool Broker::Core::refuse_will(ConnId id, const Admission& admission, Mono now) 
 void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     const Turn turn(*this, now);
     Conn* conn = conns_.find(id);
-    if (conn == nullptr || conn->stage != Stage::waiting || !conn->pending)
+    if (conn == nullptr || conn->stage != Stage::waiting || !conn->more || !conn->more->pending)
         return;
     BRIM_ASSERT(!admission.session_key.empty(), "an admitted session has a key");
     if (refuse_will(id, admission, now))
         return;
-    const std::unique_ptr<PendingConnect> pending = std::move(conn->pending);
+    const std::unique_ptr<PendingConnect> pending = std::move(conn->more->pending);
     bool is_present = false;
     const SessionId session_id = attach(id, *pending, admission, is_present, now);
     conn = conns_.find(id);
@@ -338,8 +341,9 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     conn->last_packet = now;
     ++stats_.connections;
     send_connack(id, *pending, admission, session, is_present);
-    if (conn->keepalive_s != 0)
-        push_timer(now, id, TimerKind::keepalive);
+    // The entry of CONNECT's deadline goes on as that of keep-alive, unless that is sooner.
+    if (conn->keepalive_s != 0 && keepalive_due(*conn) < now + limits_.connect_wait_max)
+        conn_timers_.push(keepalive_due(*conn), id);
     host_.on_up(view(session));
     if (conns_.find(id) == nullptr)
         return;

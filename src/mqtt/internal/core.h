@@ -2,17 +2,17 @@
 // The broker's inside: one class, its members in files by theme (connection, inbound, outbound, subscribe,
 // route, retained, session life, timers). See README.md for the order of things.
 
+#include "mqtt/internal/key_index.h"
 #include "mqtt/internal/message_pool.h"
 #include "mqtt/internal/retained.h"
 #include "mqtt/internal/session.h"
 #include "mqtt/internal/slab.h"
+#include "mqtt/internal/timer_heap.h"
 #include "mqtt/subscription_tree.h"
 
 #include <optional>
-#include <queue>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace brim::mqtt {
@@ -121,7 +121,8 @@ private:
     ConnView view(const Session& session) const;
     Session* session_by_key(std::string_view key, SessionId& id);
     void arm(SessionId id, Session& session, Mono now);
-    static Flow& flow_of(Session& session);
+    Flow& flow_of(Session& session);
+    void release_flow(Session& session);
     void release_idle(Session& session);
 
     // inbound.cpp
@@ -187,19 +188,11 @@ private:
     bool offer_group(SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache);
 
     // timers.cpp
-    enum class TimerKind : std::uint8_t { connect_wait, keepalive, session };
+    static Mono keepalive_due(const Conn& conn) {
+        return conn.last_packet + std::chrono::milliseconds{conn.keepalive_s * std::int64_t{1'500}};
+    }
 
-    struct Timer {
-        Mono due;
-        std::uint64_t id;
-        TimerKind kind;
-
-        bool operator>(const Timer& other) const { return due > other.due; }
-    };
-
-    void push_timer(Mono due, std::uint64_t id, TimerKind kind) { timers_.push({due, id, kind}); }
-
-    void run_timer(const Timer& timer, Mono now);
+    void run_conn_timer(ConnId id, Mono now);
     void run_session_timer(SessionId id, Mono due, Mono now);
 
     WallTime wall(Mono now) const { return {wall_base_ms_ + ms_of(now)}; }
@@ -224,11 +217,22 @@ private:
     CodecLimits codec_limits_;
     Slab<Conn> conns_;
     Slab<Session> sessions_;
-    std::unordered_map<std::string_view, SessionId> by_key_; ///< keys point into the sessions' identities
-    std::uint64_t ack_sequence_seed_ = 0;                    ///< where the next session's tokens start
+
+    struct KeyOfSession {
+        Slab<Session>* sessions;
+
+        std::string_view operator()(std::uint32_t index) const {
+            return sessions->at_index(index)->identity.key();
+        }
+    };
+
+    KeyIndex<KeyOfSession> by_key_{KeyOfSession{&sessions_}};
+    std::uint64_t out_sequence_seed_ = 0; ///< where the next Flow begins to count
+    std::uint64_t ack_sequence_seed_ = 0;
     SubscriptionTree tree_;
     Retained retained_;
-    std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+    TimerHeap conn_timers_; ///< one entry a connection: CONNECT's deadline, then keep-alive
+    TimerHeap session_timers_;
     std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
     std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send

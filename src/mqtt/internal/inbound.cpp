@@ -36,9 +36,7 @@ bool Broker::Core::resolve_topic(ConnId id, const Publish& packet, std::string_v
         protocol_end(id, ReasonCode::topic_alias_invalid, now);
         return false;
     }
-    if (!conn.aliases_in)
-        conn.aliases_in = std::make_unique<Aliases>();
-    std::vector<std::string>& names = conn.aliases_in->names;
+    std::vector<std::string>& names = conn.make_more().aliases_in.names;
     if (names.size() < packet.topic_alias)
         names.resize(packet.topic_alias);
     std::string& name = names[packet.topic_alias - 1u];
@@ -89,7 +87,7 @@ void Broker::Core::repeat_pubrec(ConnId id, Session& session, const Publish& pac
         return;
     }
     flow.acks.push_back({packet.packet_id, PacketType::pubrec, known.pending == 0, ReasonCode::success});
-    ++session.ack_sequence;
+    ++flow.ack_sequence;
 }
 
 void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
@@ -123,8 +121,8 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     AckToken token = 0;
     if (packet->qos != 0) {
         // The place is taken before the host is asked: it may complete() from inside the call.
-        token = token_of(session_id, session.ack_sequence++);
         Flow& flow = *session.flow;
+        token = token_of(session_id, flow.ack_sequence++);
         const bool is_qos2 = packet->qos == 2;
         flow.acks.push_back(
             {packet->packet_id, is_qos2 ? PacketType::pubrec : PacketType::puback, false, ReasonCode::success}
@@ -185,7 +183,7 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
         return;
     const SessionId id = sessions_.name_at(static_cast<std::uint32_t>(index - 1));
     Flow& flow = *session->flow;
-    const std::uint64_t first = session->ack_sequence - flow.acks.size();
+    const std::uint64_t first = flow.ack_sequence - flow.acks.size();
     const std::uint64_t place = (token - first) & token_sequence_mask;
     if (place < flow.acks.size()) {
         if (flow.acks[place].is_ready)

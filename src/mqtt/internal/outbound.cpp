@@ -65,16 +65,16 @@ Broker::Core::offer(SessionId, Session& session, Delivery delivery, Mono now, En
 bool Broker::Core::send_window(
     ConnId conn_id, Session& session, Delivery delivery, Mono now, EncodeCache* cache
 ) {
-    const std::uint16_t packet_id = packet_id_of(session.out_sequence);
+    Flow& flow = flow_of(session);
+    const std::uint16_t packet_id = packet_id_of(flow.out_sequence);
     if (!send_publish(conn_id, session, delivery, packet_id, false, now, cache))
         return false;
-    Flow& flow = flow_of(session);
     Outbound place;
     place.state = delivery.qos == 1 ? Outbound::State::wait_puback : Outbound::State::wait_pubrec;
     place.is_sent = true;
     place.delivery = std::move(delivery);
     flow.outbound.push_back(std::move(place));
-    ++session.out_sequence;
+    ++flow.out_sequence;
     ++flow.unacked;
     ++flow.resend_from;
     return true;
@@ -101,16 +101,14 @@ bool Broker::Core::send_publish(
 }
 
 std::uint16_t Broker::Core::outbound_alias(Conn& conn, std::string_view topic, bool& is_known) {
-    if (!conn.aliases_out) {
-        conn.aliases_out = std::make_unique<std::map<std::string, std::uint16_t, std::less<>>>();
-    }
-    const auto place = conn.aliases_out->find(topic);
-    is_known = place != conn.aliases_out->end();
+    auto& known = conn.make_more().aliases_out;
+    const auto place = known.find(topic);
+    is_known = place != known.end();
     if (is_known)
         return place->second;
-    if (conn.aliases_out->size() >= conn.alias_out_max)
+    if (known.size() >= conn.alias_out_max)
         return 0;
-    return static_cast<std::uint16_t>(conn.aliases_out->size() + 1);
+    return static_cast<std::uint16_t>(known.size() + 1);
 }
 
 /// The bytes to send, in the cache or in scratch_; empty when the client takes no packet of that size.
@@ -172,7 +170,7 @@ ByteView Broker::Core::encode_for(
     if (!fits(scratch_))
         return {};
     if (packet.topic_alias != 0 && !is_alias_known) {
-        conn.aliases_out->emplace(delivery.message->topic, packet.topic_alias);
+        conn.make_more().aliases_out.emplace(delivery.message->topic, packet.topic_alias);
     }
     return scratch_;
 }
@@ -189,7 +187,7 @@ void Broker::Core::start_resume(Session& session) {
 
 bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now) {
     const Conn& conn = *conns_.find(conn_id);
-    const std::uint64_t first = session.out_sequence - flow.outbound.size();
+    const std::uint64_t first = flow.out_sequence - flow.outbound.size();
     while (flow.resend_from < flow.outbound.size()) {
         if (conn.is_congested || flow.unacked >= conn.receive_maximum)
             return false;
@@ -264,7 +262,7 @@ void Broker::Core::handle_outbound_ack(ConnId id, const Frame& frame, Mono now) 
     Session& session = *sessions_.find(conn.session);
     const SessionId session_id = conn.session;
     const std::size_t count = session.flow ? session.flow->outbound.size() : 0;
-    const std::uint64_t first = session.out_sequence - count;
+    const std::uint64_t first = session.flow ? session.flow->out_sequence - count : 0;
     const std::uint64_t offset = (packet->packet_id + 65'535u - packet_id_of(first)) % 65'535;
     Outbound* place = offset < count ? &session.flow->outbound[offset] : nullptr;
     if (place == nullptr || place->state == Outbound::State::done) {

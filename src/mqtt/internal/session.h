@@ -2,6 +2,7 @@
 // The broker's records: one Conn for a transport connection, one Session for what outlives it. Both are small
 // while nothing moves; Flow and the other parts behind pointers exist only while they hold something.
 
+#include "base/assert.h"
 #include "mqtt/broker.h"
 #include "mqtt/codec.h"
 #include "mqtt/internal/ring.h"
@@ -41,8 +42,21 @@ enum class Stage : std::uint8_t {
     up
 };
 
+/// What few connections have at a time, and idle ones never.
+struct ConnMore {
+    Framer framer{0}; ///< with an incomplete packet
+    std::unique_ptr<PendingConnect> pending;
+    Bytes backlog; ///< bytes that came while waiting or blocked
+    Aliases aliases_in;
+    std::map<std::string, std::uint16_t, std::less<>> aliases_out;
+
+    bool idle() const {
+        return framer.idle() && !pending && backlog.empty() && aliases_in.names.empty() &&
+               aliases_out.empty();
+    }
+};
+
 struct Conn {
-    Framer framer{0};
     Stage stage = Stage::fresh;
     ProtocolVersion version = ProtocolVersion::v311;
     bool is_congested = false;
@@ -50,15 +64,25 @@ struct Conn {
     bool is_blocked = false; ///< no packet is handled until acknowledgements left (3.x only)
     bool is_busy = false;    ///< its bytes are being worked on further up the stack
     std::uint16_t keepalive_s = 0;
-    std::uint16_t receive_maximum = 0;  ///< QoS > 0 we may have in flight to it
-    std::uint32_t packet_bytes_max = 0; ///< of what we send to it; 0 = no limit
+    std::uint16_t receive_maximum = 0; ///< QoS > 0 we may have in flight to it
     std::uint16_t alias_out_max = 0;
+    std::uint32_t packet_bytes_max = 0; ///< of what we send to it; 0 = no limit
     SessionId session = 0;
     Mono last_packet{};
-    std::unique_ptr<PendingConnect> pending;
-    std::unique_ptr<Bytes> backlog; ///< bytes that came while waiting or blocked
-    std::unique_ptr<Aliases> aliases_in;
-    std::unique_ptr<std::map<std::string, std::uint16_t, std::less<>>> aliases_out;
+    std::unique_ptr<ConnMore> more; ///< null while there is nothing in it
+
+    ConnMore& make_more() {
+        if (!more)
+            more = std::make_unique<ConnMore>();
+        return *more;
+    }
+
+    bool has_backlog() const { return more && !more->backlog.empty(); }
+
+    void release_idle() {
+        if (more && more->idle())
+            more.reset();
+    }
 };
 
 using SubscriptionIds = std::unique_ptr<std::vector<std::uint32_t>>;
@@ -104,6 +128,8 @@ struct Replay {
 
 /// Everything that moves or waits in a session.
 struct Flow {
+    std::uint64_t out_sequence = 0; ///< of the next outbound packet id
+    std::uint64_t ack_sequence = 0; ///< of the next place in `acks`
     Ring<Delivery> queue;
     std::uint64_t queue_bytes = 0;
     Ring<Outbound> outbound;
@@ -136,44 +162,52 @@ struct Will {
 class Identity {
 public:
     void set(std::string_view key, std::string_view client_id, std::string_view principal) {
-        auto text = std::make_unique<char[]>(key.size() + client_id.size() + principal.size());
+        BRIM_ASSERT(
+            key.size() <= bytes_max && client_id.size() <= bytes_max && principal.size() <= bytes_max,
+            "names of a session are at most 65,535 bytes"
+        );
+        is_client_key_ = client_id == key; // most often; then it is kept once
+        const std::size_t client_bytes = is_client_key_ ? 0 : client_id.size();
+        auto text = std::make_unique<char[]>(key.size() + client_bytes + principal.size());
         std::memcpy(text.get(), key.data(), key.size());
-        std::memcpy(text.get() + key.size(), client_id.data(), client_id.size());
-        std::memcpy(text.get() + key.size() + client_id.size(), principal.data(), principal.size());
+        std::memcpy(text.get() + key.size(), client_id.data(), client_bytes);
+        std::memcpy(text.get() + key.size() + client_bytes, principal.data(), principal.size());
         text_ = std::move(text);
-        key_ = static_cast<std::uint32_t>(key.size());
-        client_ = static_cast<std::uint32_t>(client_id.size());
-        principal_ = static_cast<std::uint32_t>(principal.size());
+        key_ = static_cast<std::uint16_t>(key.size());
+        client_ = static_cast<std::uint16_t>(client_id.size());
+        principal_ = static_cast<std::uint16_t>(principal.size());
     }
 
     std::string_view key() const { return {text_.get(), key_}; }
 
-    std::string_view client_id() const { return {text_.get() + key_, client_}; }
+    std::string_view client_id() const { return {text_.get() + (is_client_key_ ? 0 : key_), client_}; }
 
-    std::string_view principal() const { return {text_.get() + key_ + client_, principal_}; }
+    std::string_view principal() const {
+        return {text_.get() + key_ + (is_client_key_ ? 0 : client_), principal_};
+    }
 
 private:
+    static constexpr std::size_t bytes_max = 65'535;
+
     std::unique_ptr<char[]> text_;
-    std::uint32_t key_ = 0;
-    std::uint32_t client_ = 0;
-    std::uint32_t principal_ = 0;
+    std::uint16_t key_ = 0; ///< bytes
+    std::uint16_t client_ = 0;
+    std::uint16_t principal_ = 0;
+    bool is_client_key_ = false;
 };
 
 struct Session {
     Identity identity;
     std::uint64_t user = 0;
     std::uint64_t epoch = 0;
-    ConnId conn = 0;                ///< 0 while offline
-    ConnId last_conn = 0;           ///< the one that was up last
-    std::uint64_t out_sequence = 0; ///< of the next outbound packet id
-    std::uint64_t ack_sequence = 0; ///< of the next place in Flow::acks
+    ConnId conn = 0; ///< 0 while offline
     std::uint32_t expiry_s = 0;
     ProtocolVersion version = ProtocolVersion::v311;
     std::uint8_t qos_max = 2;
     bool retain_available = true;
     bool wildcard_available = true;
-    bool is_replaying = false;               ///< listed in Core::replaying_
-    std::vector<Subscription> subscriptions; ///< in the order of their text
+    bool is_replaying = false;                                ///< listed in Core::replaying_
+    std::unique_ptr<std::vector<Subscription>> subscriptions; ///< in the order of their text; null for none
     std::unique_ptr<Flow> flow;
     std::unique_ptr<Will> will;
     Mono expires{};   ///< counts while offline

@@ -8,7 +8,7 @@ namespace brim::mqtt {
 
 ConnView Broker::Core::view(const Session& session) const {
     ConnView who;
-    who.id = session.conn != 0 ? session.conn : session.last_conn;
+    who.id = session.conn;
     who.user = session.user;
     who.epoch = session.epoch;
     who.session_key = session.identity.key();
@@ -19,22 +19,32 @@ ConnView Broker::Core::view(const Session& session) const {
 }
 
 Session* Broker::Core::session_by_key(std::string_view key, SessionId& id) {
-    const auto place = by_key_.find(key);
-    if (place == by_key_.end())
+    const std::uint32_t index = by_key_.find(key);
+    if (index == by_key_.none)
         return nullptr;
-    id = place->second;
+    id = sessions_.name_at(index);
     return sessions_.find(id);
 }
 
 Flow& Broker::Core::flow_of(Session& session) {
-    if (!session.flow)
+    if (!session.flow) {
         session.flow = std::make_unique<Flow>();
+        session.flow->out_sequence = out_sequence_seed_;
+        session.flow->ack_sequence = ack_sequence_seed_;
+    }
     return *session.flow;
+}
+
+void Broker::Core::release_flow(Session& session) {
+    // Numbers are not used again: a token or packet id of before must not name something of later.
+    out_sequence_seed_ = std::max(out_sequence_seed_, session.flow->out_sequence);
+    ack_sequence_seed_ = std::max(ack_sequence_seed_, session.flow->ack_sequence);
+    session.flow.reset();
 }
 
 void Broker::Core::release_idle(Session& session) {
     if (session.flow && session.flow->idle())
-        session.flow.reset();
+        release_flow(session);
 }
 
 SessionId Broker::Core::attach(
@@ -60,7 +70,6 @@ SessionId Broker::Core::attach(
             return 0;
         session_id = sessions_.take();
         session = sessions_.find(session_id);
-        session->ack_sequence = ack_sequence_seed_;
         session->timer_due = Mono::max();
     } else {
         by_key_.erase(session->identity.key());
@@ -70,11 +79,10 @@ SessionId Broker::Core::attach(
                                            ? std::string_view(admission.assigned_client_id)
                                            : std::string_view(pending.client_id);
     session->identity.set(admission.session_key, client_id, admission.principal);
-    by_key_.emplace(session->identity.key(), session_id);
+    by_key_.insert(Slab<Session>::index_of(session_id));
     session->user = admission.user;
     session->epoch = ++epoch_;
     session->conn = id;
-    session->last_conn = id;
     session->version = conns_.find(id)->version;
     session->qos_max = admission.qos_max;
     session->retain_available = admission.retain_available;
@@ -141,10 +149,11 @@ void Broker::Core::publish_will(SessionId id, Mono now) {
 }
 
 void Broker::Core::drop_contents(Session& session, SessionId id) {
-    for (const Subscription& subscription : session.subscriptions) {
-        tree_.remove(subscription.filter, Slab<Session>::index_of(id));
+    if (session.subscriptions) {
+        for (const Subscription& subscription : *session.subscriptions)
+            tree_.remove(subscription.filter, Slab<Session>::index_of(id));
+        session.subscriptions.reset();
     }
-    session.subscriptions.clear();
     if (!session.flow)
         return;
     std::uint64_t lost = session.flow->queue.size();
@@ -153,7 +162,7 @@ void Broker::Core::drop_contents(Session& session, SessionId id) {
         lost += state == Outbound::State::wait_puback || state == Outbound::State::wait_pubrec ? 1 : 0;
     }
     stats_.queued -= session.flow->queue.size();
-    session.flow.reset();
+    release_flow(session);
     dropped(session.identity.key(), "no_session", lost);
 }
 
@@ -168,7 +177,6 @@ void Broker::Core::forget(SessionId id, Mono now) {
             return;
     }
     drop_contents(*session, id);
-    ack_sequence_seed_ = std::max(ack_sequence_seed_, session->ack_sequence);
     by_key_.erase(session->identity.key());
     sessions_.release(id);
 }
@@ -196,9 +204,9 @@ int Broker::Core::subscribed_qos(std::string_view key, std::string_view topic) {
     SessionId id = 0;
     const Session* session = session_by_key(key, id);
     int qos = -1;
-    if (session == nullptr)
+    if (session == nullptr || !session->subscriptions)
         return qos;
-    for (const Subscription& subscription : session->subscriptions) {
+    for (const Subscription& subscription : *session->subscriptions) {
         if (subscription.filter.matches(topic))
             qos = std::max(qos, int{subscription.qos});
     }

@@ -41,9 +41,12 @@ ReasonCode Broker::Core::subscribe_one(
     // The permission is about the filter itself; $share/group/ before it changes nothing.
     if (!host_.authorise(view(session), Action::subscribe, filter->filter()))
         return ReasonCode::not_authorized;
-    const auto place = place_of(session.subscriptions, filter->text());
-    const bool is_known = is_at(session.subscriptions, place, filter->text());
-    if (!is_known && session.subscriptions.size() >= limits_.subscriptions_max)
+    if (!session.subscriptions)
+        session.subscriptions = std::make_unique<std::vector<Subscription>>();
+    std::vector<Subscription>& subscriptions = *session.subscriptions;
+    const auto place = place_of(subscriptions, filter->text());
+    const bool is_known = is_at(subscriptions, place, filter->text());
+    if (!is_known && subscriptions.size() >= limits_.subscriptions_max)
         return ReasonCode::quota_exceeded;
 
     const std::uint8_t qos = std::min(wanted.qos, session.qos_max);
@@ -57,7 +60,7 @@ ReasonCode Broker::Core::subscribe_one(
     if (is_known) {
         place->qos = wanted.qos;
     } else {
-        session.subscriptions.insert(place, Subscription{std::move(*filter), wanted.qos});
+        subscriptions.insert(place, Subscription{std::move(*filter), wanted.qos});
     }
     return static_cast<ReasonCode>(qos);
 }
@@ -118,13 +121,18 @@ void Broker::Core::handle_unsubscribe(ConnId id, const Frame& frame, Mono now) {
             protocol_end(id, ReasonCode::topic_filter_invalid, now);
             return;
         }
-        const auto place = place_of(session.subscriptions, text);
-        if (!is_at(session.subscriptions, place, text)) {
+        if (!session.subscriptions) {
+            unsuback.reasons.push_back(ReasonCode::no_subscription_existed);
+            continue;
+        }
+        std::vector<Subscription>& subscriptions = *session.subscriptions;
+        const auto place = place_of(subscriptions, text);
+        if (!is_at(subscriptions, place, text)) {
             unsuback.reasons.push_back(ReasonCode::no_subscription_existed);
             continue;
         }
         tree_.remove(*filter, Slab<Session>::index_of(conn.session));
-        session.subscriptions.erase(place);
+        subscriptions.erase(place);
         unsuback.reasons.push_back(ReasonCode::success);
         if (session.flow) {
             std::erase_if(session.flow->replays, [&](const Replay& replay) {

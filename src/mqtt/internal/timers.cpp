@@ -27,7 +27,7 @@ void Broker::Core::arm(SessionId id, Session& session, Mono now) {
     if (due >= session.timer_due)
         return;
     session.timer_due = due;
-    push_timer(due, id, TimerKind::session);
+    session_timers_.push(due, id);
 }
 
 void Broker::Core::run_session_timer(SessionId id, Mono due, Mono now) {
@@ -50,36 +50,36 @@ void Broker::Core::run_session_timer(SessionId id, Mono due, Mono now) {
     }
 }
 
-void Broker::Core::run_timer(const Timer& timer, Mono now) {
-    if (timer.kind == TimerKind::session) {
-        run_session_timer(timer.id, timer.due, now);
-        return;
-    }
-    const Conn* conn = conns_.find(timer.id);
+void Broker::Core::run_conn_timer(ConnId id, Mono now) {
+    const Conn* conn = conns_.find(id);
     if (conn == nullptr)
         return;
-    if (timer.kind == TimerKind::connect_wait) {
-        if (conn->stage == Stage::fresh)
-            end(timer.id, Ended::network, std::nullopt, now);
+    if (conn->stage == Stage::fresh) {
+        end(id, Ended::network, std::nullopt, now);
         return;
     }
-    const Mono due = conn->last_packet + std::chrono::milliseconds{conn->keepalive_s * std::int64_t{1'500}};
+    if (conn->stage == Stage::waiting) {
+        conn_timers_.push(now + tick_max, id); // the host is slow, not the client
+        return;
+    }
+    if (conn->keepalive_s == 0)
+        return;
+    const Mono due = keepalive_due(*conn);
     if (due <= now && !conn->is_paused) {
-        end(timer.id, Ended::keepalive, ReasonCode::keep_alive_timeout, now);
+        end(id, Ended::keepalive, ReasonCode::keep_alive_timeout, now);
         return;
     }
     // While we do not read from it, its silence is ours.
-    push_timer(
-        due <= now ? now + tick_max : std::min(due, now + look_again_max), timer.id, TimerKind::keepalive
-    );
+    conn_timers_.push(due <= now ? now + tick_max : std::min(due, now + look_again_max), id);
 }
 
 Mono Broker::Core::tick(Mono now) {
     const Turn turn(*this, now);
-    while (!timers_.empty() && timers_.top().due <= now) {
-        const Timer timer = timers_.top();
-        timers_.pop();
-        run_timer(timer, now);
+    while (!conn_timers_.empty() && conn_timers_.next() <= now)
+        run_conn_timer(conn_timers_.pop().id, now);
+    while (!session_timers_.empty() && session_timers_.next() <= now) {
+        const TimerHeap::Entry entry = session_timers_.pop();
+        run_session_timer(entry.id, entry.due, now);
     }
     run_replays(now);
     if (now - pool_trimmed_ >= tick_max) {
@@ -88,8 +88,10 @@ Mono Broker::Core::tick(Mono now) {
     }
     retained_.sweep(sweep_per_tick, now);
     Mono next = now + tick_max;
-    if (!timers_.empty())
-        next = std::min(next, timers_.top().due);
+    if (!conn_timers_.empty())
+        next = std::min(next, conn_timers_.next());
+    if (!session_timers_.empty())
+        next = std::min(next, session_timers_.next());
     if (!replaying_.empty())
         next = std::min(next, now + replay_step);
     return next;
