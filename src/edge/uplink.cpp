@@ -8,6 +8,7 @@ namespace {
 
 // Sub-devices that have not logged in by then do not hold up the others any longer.
 constexpr std::chrono::seconds settle_wait_max{15};
+constexpr std::chrono::minutes ask_time_every{5};
 constexpr std::size_t transport_bytes_max =
     1'048'576; // queued in the stream: no more reports until it drained
 
@@ -62,7 +63,7 @@ Uplink::Uplink(
           })
               : mqtt::Link::Wrap{}
       ),
-      settle_wait_(env.loop()) {}
+      settle_wait_(env.loop()), ask_time_(env.loop()) {}
 
 void Uplink::start() {
     state_.since = env_.loop().now();
@@ -71,6 +72,7 @@ void Uplink::start() {
 
 void Uplink::stop() {
     settle_wait_.stop();
+    ask_time_.stop();
     forwarding_ = false;
     forwarder_->end();
     sessions_.down();
@@ -111,17 +113,24 @@ void Uplink::on_up(const mqtt::Connack&) {
     const std::vector<std::pair<std::string, std::uint8_t>> filters = {
         {"/sys/" + gateway + "/thing/#", 1},
         {"/ext/session/" + gateway + "/#", 1},
-        {"/ext/error/" + gateway, 1}
+        {"/ext/error/" + gateway, 1},
+        {"/ext/ntp/" + gateway + "/response", 0}
     };
     if (const auto asked = link_.client().subscribe(filters, link_.now()); !asked) {
         env_.log().warn("uplink", "cannot subscribe", {{"error", asked.error().text()}});
     }
+    ask_time();
     sessions_.up();
     settle_wait_.start(settle_wait_max, [this] {
         forwarding_ = true;
         forwarder_->begin();
     });
     begin_when_settled();
+}
+
+void Uplink::ask_time() {
+    to_hub("/ext/ntp/" + gateway_.text() + "/request", hub_clock_.ask(env_.loop().clock().mono(), wall()));
+    ask_time_.start(ask_time_every, [this] { ask_time(); });
 }
 
 void Uplink::begin_when_settled() {
@@ -134,6 +143,7 @@ void Uplink::begin_when_settled() {
 
 void Uplink::on_down(const Error& why, std::chrono::milliseconds retry_in) {
     settle_wait_.stop();
+    ask_time_.stop();
     forwarding_ = false;
     // The log is the session: what was in flight is taken from it again, never from the client's memory as
     // well.
@@ -160,6 +170,9 @@ bool Uplink::on_message(const MessagePtr& message, std::uint16_t) {
         begin_when_settled();
     } else if (topic == "/ext/error/" + gateway_.text()) {
         sessions_.kicked(message->payload);
+    } else if (topic == "/ext/ntp/" + gateway_.text() + "/response") {
+        if (const auto hub = hub_clock_.answer(message->payload, env_.loop().clock().mono()))
+            floor_.confirm(*hub);
     } else if (topic.ends_with("_reply")) { // answers to reports; the acknowledgement already said it
     } else if (!downlink_.request(topic, message->payload)) {
         device_order(*message);

@@ -4,6 +4,7 @@
 
 #include "edge/downlink.h"
 #include "edge/forwarder.h"
+#include "edge/hub_clock.h"
 #include "edge/sessions.h"
 #include "edge/settings.h"
 #include "edge/time_floor.h"
@@ -86,6 +87,7 @@ private:
     void to_hub(const std::string& topic, const std::string& payload) override;
 
     void begin_when_settled();
+    void ask_time();
     void device_order(const Message& message);
 
     io::Env& env_;
@@ -102,6 +104,8 @@ private:
     UplinkState state_;
     bool forwarding_ = false;
     io::Timer settle_wait_;
+    HubClock hub_clock_;
+    io::Timer ask_time_;
     std::function<void()> secrets_changed_;
 };
 
