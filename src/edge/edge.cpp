@@ -5,20 +5,20 @@
 
 namespace brim::edge {
 
-Edge::Edge(io::Env& env, io::Processes* processes, EdgeConfig config)
-    : env_(env), processes_(processes), config_(std::move(config)),
-      floor_(env.loop(), env.disk(), path("time-floor")), secrets_(env.disk(), path("secrets.json")),
-      ledger_(env.metrics()), twin_timer_(env.loop()), drain_timer_(env.loop()),
-      files_(env.make_worker("edge-files")) {}
+Edge::Edge(io::Env& env, io::Processes* processes, Startup startup)
+    : env_(env), processes_(processes), lock_(std::move(startup.lock)),
+      starting_(std::move(startup.configuration)), config_(starting_.settings),
+      config_state_(std::move(startup.state)), notes_(std::move(startup.notes)),
+      applied_(env.disk(), config_.data_dir), floor_(env.loop(), env.disk(), path("time-floor")),
+      secrets_(env.disk(), path("secrets.json")), ledger_(env.metrics()), twin_timer_(env.loop()),
+      drain_timer_(env.loop()), files_(env.make_worker("edge-files")) {}
 
 Edge::~Edge() = default;
 
 Result<void> Edge::start() {
-    BRIM_TRY(env_.disk().make_dir(config_.data_dir));
-    auto lock = env_.disk().lock(path("lock"));
-    if (!lock)
-        return fail(lock.error());
-    lock_ = std::move(*lock);
+    for (const Error& note : std::exchange(notes_, {}))
+        env_.log().error("edge", "the applied configuration", {{"error", note.text()}});
+    tell_config();
     measure_disk();
     floor_.load();
     if (floor_.clock_is_behind()) {
@@ -31,17 +31,16 @@ Result<void> Edge::start() {
     if (const auto loaded = secrets_.load(); !loaded) {
         env_.log().error("edge", "device secrets are unreadable", {{"error", loaded.error().text()}});
     }
-    auto drivers = load_drivers(config_);
-    if (!drivers)
-        return fail(drivers.error());
-    for (const DriverConfig& driver : *drivers) {
+    std::vector<DriverConfig> drivers = std::exchange(starting_.drivers, {});
+    for (const DriverConfig& driver : drivers) {
         for (const Device& device : driver.devices)
             devices_.put(device);
     }
     BRIM_TRY(open_tls());
+    starting_.texts = {};
     BRIM_TRY(open_store());
     BRIM_TRY(open_bus());
-    for (DriverConfig& driver : *drivers)
+    for (DriverConfig& driver : drivers)
         install(std::move(driver));
     register_metrics();
     status_ = std::make_unique<StatusServer>(env_, *this);
@@ -81,8 +80,9 @@ Result<void> Edge::start() {
 Result<void> Edge::open_tls() {
     if (!config_.uplink.tls)
         return {};
+    ReadSet files(std::move(starting_.texts.files)); // what was checked, whatever the disk holds by now
     auto context = io::TlsContext::client(
-        env_.disk(), {.ca_file = config_.uplink.ca_file, .certificate_file = {}, .key_file = {}}
+        files, {.ca_file = config_.uplink.ca_file, .certificate_file = {}, .key_file = {}}
     );
     if (!context)
         return fail(context.error());
@@ -185,82 +185,6 @@ void Edge::register_metrics() {
     count("brim_edge_unsaved_reports", "refused by the disk since the start", ledger_.unsaved);
     count("brim_edge_sent_reports", "transmissions since the start", ledger_.sent);
     count("brim_edge_acknowledged_reports", "acknowledged by the hub since the start", ledger_.acknowledged);
-}
-
-Result<std::vector<DriverConfig>> Edge::load_drivers(const EdgeConfig& config) {
-    std::vector<DriverConfig> drivers;
-    std::map<thing::DeviceKey, std::string> owners;
-    for (const DriverSettings& settings : config.drivers) {
-        auto driver = load_driver_config(env_.disk(), settings);
-        if (!driver)
-            return fail(driver.error());
-        for (const Device& device : driver->devices) {
-            const auto [owner, fresh] = owners.emplace(device.key, settings.name);
-            if (!fresh) {
-                return fail(
-                    Errc::exists,
-                    settings.config_file,
-                    "device " + device.key.text() + " is driver " + owner->second + "'s as well",
-                    "a device has one driver: remove it from one of them"
-                );
-            }
-        }
-        drivers.push_back(std::move(*driver));
-    }
-    return drivers;
-}
-
-void Edge::install(DriverConfig config) {
-    std::set<thing::DeviceKey> kept;
-    for (Device& device : config.devices) {
-        kept.insert(device.key);
-        devices_.put(std::move(device));
-    }
-    for (const auto& key : devices_.of_driver(config.name)) {
-        if (kept.contains(key))
-            continue;
-        bus_->take_offline(*devices_.find(key.product_key, key.device_name));
-        devices_.remove(key);
-    }
-    std::string& published = published_[config.name];
-    if (published == config.published)
-        return;
-    published = config.published;
-    bus_->configure(config.name, published);
-}
-
-Result<void> Edge::reload(const EdgeConfig& config) {
-    auto drivers = load_drivers(config);
-    if (!drivers)
-        return fail(drivers.error());
-    const auto listed = [&](const std::string& name) {
-        return std::ranges::any_of(config.drivers, [&](const auto& d) {
-            return d.name == name && d.enabled;
-        });
-    };
-    for (const DriverSettings& old : config_.drivers) {
-        if (listed(old.name))
-            continue;
-        if (supervisor_)
-            supervisor_->remove(old.name);
-        else
-            dismiss_driver(old.name);
-        install({old.name, {}, {}});
-    }
-    for (DriverConfig& driver : *drivers)
-        install(std::move(driver));
-    for (const DriverSettings& driver : config.drivers) {
-        if (supervisor_ && driver.enabled)
-            supervisor_->put(driver);
-    }
-    const bool rest_same = config.data_dir == config_.data_dir &&
-                           config.uplink.to.text() == config_.uplink.to.text() &&
-                           config.gateway == config_.gateway && config.bus.text() == config_.bus.text() &&
-                           config.http.text() == config_.http.text();
-    if (!rest_same)
-        env_.log().warn("edge", "identity, folders and addresses change at the next start only");
-    config_.drivers = config.drivers;
-    return {};
 }
 
 void Edge::admit_driver(const std::string& driver, const Secret& token) {

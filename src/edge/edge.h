@@ -7,7 +7,7 @@
 #include "edge/driver_config.h"
 #include "edge/ledger.h"
 #include "edge/secrets.h"
-#include "edge/settings.h"
+#include "edge/startup.h"
 #include "edge/status.h"
 #include "edge/supervisor.h"
 #include "edge/time_floor.h"
@@ -25,21 +25,28 @@ namespace brim::edge {
 class Edge final : private BusEvents, private SupervisorEvents {
 public:
     /// `processes` is null where nothing can be started (simulator): then drivers come by admit_driver().
-    Edge(io::Env& env, io::Processes* processes, EdgeConfig config);
+    /// The lock in `startup` is of this env's disk.
+    Edge(io::Env& env, io::Processes* processes, Startup startup);
     ~Edge() override;
     Edge(const Edge&) = delete;
     Edge& operator=(const Edge&) = delete;
 
-    /// Opens the stores, the listeners and the uplink. Blocking for the time recovery takes. Errc::busy:
-    /// another process holds the data folder. The edge needs neither network nor hub nor a right clock for
-    /// it.
+    /// Opens the stores, the listeners and the uplink. Blocking for the time recovery takes. The edge needs
+    /// neither network nor hub nor a right clock for it.
     Result<void> start();
     /// Orderly end, at most 10 s: drivers stop, what they reported is synced, the hub gets a DISCONNECT
     /// [F-95].
     void drain(std::move_only_function<void()> done);
-    /// New settings: drivers are added, removed, reconfigured and unparked without touching the others. What
-    /// needs a restart is named in the log. An error leaves everything as it was.
-    Result<void> reload(const EdgeConfig& config);
+    /// Reads and checks the files again, keeps them when they are good (both on a worker), and then takes
+    /// them into effect as a whole: drivers are added, removed, reconfigured and unparked without touching
+    /// the others. When something in them can only change at a start, nothing changes before that. After an
+    /// error everything stays as it was. How it went is in the log and in config_state().
+    void reload(const ConfigSource& source);
+
+    /// A reload is under way.
+    bool reloading() const { return reloading_; }
+
+    const ConfigState& config_state() const { return config_state_; }
 
     /// Lets a driver that somebody else started connect with `token`.
     void admit_driver(const std::string& driver, const Secret& token);
@@ -49,6 +56,9 @@ public:
     const EdgeConfig& config() const { return config_; }
 
     const Devices& devices() const { return devices_; }
+
+    /// What each driver is told [bus-2]; empty for one that is no longer listed.
+    const std::map<std::string, std::string>& published() const { return published_; }
 
     const Twin& twin() const { return twin_; }
 
@@ -95,8 +105,12 @@ private:
     Result<void> open_bus();
     void register_metrics();
     void measure_disk();
-    Result<std::vector<DriverConfig>> load_drivers(const EdgeConfig& config);
+    struct Reload;
+    void read_files(Reload& job);
+    void reloaded(Reload& job);
+    void take_effect(Configuration fresh);
     void install(DriverConfig config);
+    void tell_config();
     void save_twin();
     void drivers_stopped();
     void finish_drain();
@@ -105,8 +119,12 @@ private:
 
     io::Env& env_;
     io::Processes* processes_;
-    EdgeConfig config_;
     std::unique_ptr<io::File> lock_;
+    Configuration starting_; ///< what start() takes apart; without drivers and texts afterwards
+    EdgeConfig config_;
+    ConfigState config_state_;
+    std::vector<Error> notes_;
+    AppliedFile applied_; ///< used on files_
     TimeFloor floor_;
     Devices devices_;
     Secrets secrets_;
@@ -126,6 +144,9 @@ private:
     Duration disk_sync_{};
     bool draining_ = false;
     bool twin_saving_ = false;
+    bool reloading_ = false;
+    std::optional<ConfigSource> reload_again_; ///< asked for while one was under way
+    Gauge* revision_shown_ = nullptr;          ///< the metric of the revision that runs
     std::unique_ptr<io::Worker>
         files_; ///< small files are written there; goes first, so that its jobs find all alive
     Lease lease_;

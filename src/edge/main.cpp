@@ -2,6 +2,7 @@
 
 #include "edge/edge.h"
 #include "io/machine_processes.h"
+#include "io/posix_disk.h"
 #include "io/real_env.h"
 #include "io/resident.h"
 
@@ -26,15 +27,18 @@ constexpr const char* usage = R"(brim-edge: the gateway beside the machines.
 
   brim-edge run [--config FILE] [--set section.key=value]...
   brim-edge config check|show|example [--config FILE] [--set section.key=value]...
+  brim-edge config show --applied [--config FILE] [--set section.key=value]...
   brim-edge version
 
 FILE defaults to /etc/brim/edge.toml when that exists. Settings also come from conf.d/*.toml beside the file and from
 BRIM_SECTION__KEY in the environment; the later wins: file, conf.d, environment, --set. SIGHUP reads them again.
+What is in effect is kept in the data folder: when the files are broken, the edge goes on with that.
 )";
 
 struct Arguments {
     std::vector<std::string> words;
     ConfigSource source;
+    bool applied = false;
     bool valid = true;
 };
 
@@ -49,6 +53,8 @@ Arguments parse(int argc, char** argv) {
             arguments.source.file = argv[++i];
         else if (word == "--set")
             arguments.source.sets.emplace_back(argv[++i]);
+        else if (word == "--applied")
+            arguments.applied = true;
         else if (word.starts_with("-"))
             arguments.valid = arguments.valid && (word == "--help" || word == "-h");
         else
@@ -75,48 +81,62 @@ int complain(const Error& error) {
     return error.code == Errc::busy ? exit_locked : exit_failure;
 }
 
+/// Errors in the settings have a line each, with their places; nothing belongs in front of it.
+int complain_of_settings(const Error& error) {
+    if (error.object != "configuration")
+        (void)complain(error);
+    else
+        std::fprintf(stderr, "%s\n", error.cause.c_str());
+    return exit_check_failed;
+}
+
+int show_applied(const ConfigSource& source) {
+    io::PosixDisk disk;
+    const auto read = edge::read_configuration(disk, source);
+    const std::string folder = read ? read->settings.data_dir : edge::find_data_dir(disk, source);
+    const auto applied = edge::AppliedFile(disk, folder).read();
+    if (!applied)
+        return complain(applied.error());
+    if (!*applied) {
+        return complain(
+            {Errc::not_found,
+             "applied configuration",
+             "there is none in " + folder,
+             "start brim-edge, or name the folder by --set edge.data_dir=..."}
+        );
+    }
+    const auto text = edge::show_masked((*applied)->texts);
+    if (!text)
+        return complain(text.error());
+    std::printf(
+        "# revision %s, applied %s\n# %s\n\n%s",
+        (*applied)->revision.c_str(),
+        to_rfc3339((*applied)->at).c_str(),
+        !read                                    ? "the files are broken now: see config check"
+        : read->revision == (*applied)->revision ? "the files say the same"
+                                                 : "the files say something else by now",
+        text->c_str()
+    );
+    return 0;
+}
+
 int config_command(const std::string& verb, const ConfigSource& source) {
     if (verb == "example") {
         std::fputs(config_example(edge::edge_schema()).c_str(), stdout);
         return 0;
     }
-    const auto config = Config::load(edge::edge_schema(), source);
-    if (!config) {
-        std::fprintf(stderr, "%s\n", config.error().cause.c_str());
-        return exit_check_failed;
-    }
     if (verb == "show") {
+        const auto config = Config::load(edge::edge_schema(), source);
+        if (!config)
+            return complain_of_settings(config.error());
         std::fputs(config->show_effective().c_str(), stdout);
         return 0;
     }
-    const auto settings = edge::read_settings(*config);
-    if (!settings) {
-        complain(settings.error());
-        return exit_check_failed;
-    }
     io::PosixDisk disk;
-    for (const edge::DriverSettings& driver : settings->drivers) {
-        if (const auto loaded = edge::load_driver_config(disk, driver); !loaded) {
-            complain(loaded.error());
-            return exit_check_failed;
-        }
-    }
+    if (const auto read = edge::read_configuration(disk, source); !read)
+        return complain_of_settings(read.error());
     std::puts("configuration is valid");
     return 0;
-}
-
-Log::Options log_options(const Config& config) {
-    Log::Options options;
-    const std::string& level = config.text("log.level");
-    if (level == "debug")
-        options.level = LogLevel::debug;
-    if (level == "warn")
-        options.level = LogLevel::warn;
-    if (level == "error")
-        options.level = LogLevel::error;
-    if (config.text("log.format") == "json")
-        options.format = LogFormat::json;
-    return options;
 }
 
 void tell_supervisor(Log& log, std::string_view state) {
@@ -135,31 +155,19 @@ void feed_watchdog(io::Timer& timer, Log& log) {
     });
 }
 
-void reload(edge::Edge& edge, const ConfigSource& source, Log& log) {
-    const auto config = Config::load(edge::edge_schema(), source);
-    if (!config) {
-        log.error("edge", "settings are wrong; the old ones stay", {{"error", config.error().cause}});
-        return;
-    }
-    const auto settings = edge::read_settings(*config);
-    const auto applied = settings ? edge.reload(*settings) : Result<void>(fail(settings.error()));
-    if (applied)
-        log.info("edge", "settings read again");
-    else
-        log.error("edge", "settings are wrong; the old ones stay", {{"error", applied.error().text()}});
-}
-
 int run(const ConfigSource& source) {
-    const auto config = Config::load(edge::edge_schema(), source);
-    if (!config) {
-        std::fprintf(stderr, "%s\n", config.error().cause.c_str());
+    const SystemClock clock;
+    io::PosixDisk disk;
+    auto startup = edge::prepare_start(disk, source, clock.wall());
+    if (!startup && startup.error().code == Errc::invalid) {
+        (void)complain_of_settings(startup.error());
+        std::fprintf(stderr, "hint: %s\n", startup.error().fix.c_str());
         return exit_check_failed;
     }
-    auto settings = edge::read_settings(*config);
-    if (!settings)
-        return complain(settings.error());
-    const SystemClock clock;
-    Log log(clock, log_options(*config));
+    if (!startup)
+        return complain(startup.error());
+    const edge::EdgeConfig& settings = startup->configuration.settings;
+    Log log(clock, {.level = settings.log_level, .format = settings.log_format});
     Metrics metrics;
     io::register_process_metrics(metrics);
     io::raise_descriptor_limit();
@@ -169,7 +177,7 @@ int run(const ConfigSource& source) {
     // Before anything that starts threads: they inherit which signals are blocked.
     auto signals = io::SignalWatch::create(env.loop(), {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
         if (signal == SIGHUP)
-            return reload(*edge, source, log);
+            return edge->reload(source);
         if (draining)
             _exit(exit_failure); // the second one does not wait: what was acknowledged is on disk
         draining = true;
@@ -179,7 +187,7 @@ int run(const ConfigSource& source) {
     if (!signals)
         return complain(signals.error());
     io::MachineProcesses processes(env.loop(), log);
-    edge = std::make_unique<edge::Edge>(env, &processes, std::move(*settings));
+    edge = std::make_unique<edge::Edge>(env, &processes, std::move(*startup));
     if (const auto started = edge->start(); !started)
         return complain(started.error());
     io::Timer watchdog(env.loop());
@@ -199,9 +207,12 @@ int main(int argc, char** argv) {
         std::puts("brim-edge " BRIM_VERSION);
         return 0;
     }
-    if (arguments.valid && words.size() == 1 && words[0] == "run")
+    if (arguments.valid && !arguments.applied && words.size() == 1 && words[0] == "run")
         return run(arguments.source);
-    const bool config = words.size() == 2 && words[0] == "config" &&
+    if (arguments.valid && arguments.applied && words.size() == 2 && words[0] == "config" &&
+        words[1] == "show")
+        return show_applied(arguments.source);
+    const bool config = words.size() == 2 && words[0] == "config" && !arguments.applied &&
                         (words[1] == "check" || words[1] == "show" || words[1] == "example");
     if (arguments.valid && config)
         return config_command(words[1], arguments.source);

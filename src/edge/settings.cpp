@@ -112,6 +112,31 @@ Result<DriverSettings> read_driver(const Config& config, std::size_t index) {
     return driver;
 }
 
+Result<std::vector<DriverSettings>> read_driver_list(const Config& config) {
+    std::vector<DriverSettings> drivers;
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < config.count("driver"); ++i) {
+        auto driver = read_driver(config, i);
+        if (!driver)
+            return fail(driver.error());
+        if (!names.insert(driver->name).second) {
+            return bad(
+                Config::item("driver", i, "name"), "\"" + driver->name + "\" is there twice", "rename one"
+            );
+        }
+        drivers.push_back(std::move(*driver));
+    }
+    return drivers;
+}
+
+LogLevel read_log_level(const std::string& name) {
+    if (name == "debug")
+        return LogLevel::debug;
+    if (name == "warn")
+        return LogLevel::warn;
+    return name == "error" ? LogLevel::error : LogLevel::info;
+}
+
 Result<io::Endpoint> read_local(const Config& config, const char* key) {
     auto at = io::Endpoint::parse(config.text(key));
     if (!at)
@@ -206,7 +231,7 @@ Result<UplinkSettings> parse_uplink_url(std::string_view url, bool insecure_plai
     return uplink;
 }
 
-Result<EdgeConfig> read_settings(const Config& config) {
+Result<EdgeConfig> read_settings(const Config& config, const std::optional<Secret>& kept_secret) {
     EdgeConfig out;
     out.data_dir = config.text("edge.data_dir");
     if (out.data_dir.empty())
@@ -222,7 +247,7 @@ Result<EdgeConfig> read_settings(const Config& config) {
             "identity.device_name", "is missing or no device name", "copy it from the hub's device page"
         );
     }
-    auto secret = config.secret("identity.device_secret");
+    auto secret = kept_secret ? Result<Secret>(*kept_secret) : config.secret("identity.device_secret");
     if (!secret)
         return fail(secret.error());
     if (secret->empty())
@@ -241,18 +266,12 @@ Result<EdgeConfig> read_settings(const Config& config) {
     out.crashes_max = static_cast<unsigned>(config.integer("supervisor.crashes_max"));
     out.crash_window =
         std::chrono::duration_cast<std::chrono::minutes>(config.duration("supervisor.crash_window"));
-    std::set<std::string> names;
-    for (std::size_t i = 0; i < config.count("driver"); ++i) {
-        auto driver = read_driver(config, i);
-        if (!driver)
-            return fail(driver.error());
-        if (!names.insert(driver->name).second) {
-            return bad(
-                Config::item("driver", i, "name"), "\"" + driver->name + "\" is there twice", "rename one"
-            );
-        }
-        out.drivers.push_back(std::move(*driver));
-    }
+    out.log_level = read_log_level(config.text("log.level"));
+    out.log_format = config.text("log.format") == "json" ? LogFormat::json : LogFormat::text;
+    auto drivers = read_driver_list(config);
+    if (!drivers)
+        return fail(drivers.error());
+    out.drivers = std::move(*drivers);
     return out;
 }
 

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,13 +53,17 @@ struct EdgeConfig {
     io::Endpoint http;
     unsigned crashes_max = 10; ///< within crash_window: then the driver is parked
     std::chrono::minutes crash_window{10};
+    LogLevel log_level = LogLevel::info;
+    LogFormat log_format = LogFormat::text;
     std::vector<DriverSettings> drivers;
 };
 
 /// Every key brim-edge knows, with its default and sentence.
 const std::vector<ConfigKey>& edge_schema();
-/// Checks what the schema cannot. Errors name the key and the fix.
-Result<EdgeConfig> read_settings(const Config& config);
+/// Checks what the schema cannot. Errors name the key and the fix. `kept_secret` is the gateway's when it was
+/// read before; else its reference is resolved now.
+Result<EdgeConfig>
+read_settings(const Config& config, const std::optional<Secret>& kept_secret = std::nullopt);
 /// "mqtt://host[:1883]" or "mqtts://host[:8883]". Plain MQTT to another machine needs `insecure_plain`.
 Result<UplinkSettings> parse_uplink_url(std::string_view url, bool insecure_plain);
 bool valid_driver_name(std::string_view name) noexcept;

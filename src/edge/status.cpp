@@ -17,6 +17,33 @@ Json reasons(const Ledger::Reasons& counts) {
     return out;
 }
 
+Json error_of(const Error& error) {
+    return Json::object({
+        {"code", errc_name(error.code)},
+        {"object", error.object},
+        {"cause", error.cause},
+        {"fix", error.fix},
+    });
+}
+
+Json config_of(const Edge& edge) {
+    const ConfigState& state = edge.config_state();
+    Json out = Json::object({
+        {"revision", state.revision},
+        {"appliedAt", to_rfc3339(state.applied_at)},
+        {"source", state.from_files ? "files" : "applied"},
+    });
+    if (!state.next.empty()) {
+        Json keys = Json::array();
+        for (const std::string& key : state.waits_for)
+            keys.push(key);
+        out.set("next", Json::object({{"revision", state.next}, {"waitsFor", std::move(keys)}}));
+    }
+    if (state.error)
+        out.set("error", error_of(*state.error));
+    return out;
+}
+
 Json uplink_of(const Edge& edge) {
     const UplinkState& state = edge.uplink().state();
     // Kept as a monotonic time: a clock that is set meanwhile must not change how long it has been.
@@ -31,15 +58,7 @@ Json uplink_of(const Edge& edge) {
         {"openSessions", edge.uplink().sessions().open_count()},
     });
     if (state.last_error) {
-        out.set(
-            "error",
-            Json::object({
-                {"code", errc_name(state.last_error->code)},
-                {"object", state.last_error->object},
-                {"cause", state.last_error->cause},
-                {"fix", state.last_error->fix},
-            })
-        );
+        out.set("error", error_of(*state.last_error));
         out.set("retryInMs", state.retry_in.count());
     }
     return out;
@@ -135,6 +154,11 @@ std::vector<ReadyCheck> ready_checks(const Edge& edge) {
     const bool caught_up = stats.durable + 1 >= stats.next || stats.sync_errors == 0;
     checks.push_back({"buffer", caught_up, true, std::to_string(stats.sync_errors) + " sync errors"});
     checks.push_back({"uplink", uplink.up, false, uplink.up ? "up" : "down; reports are kept on disk"});
+    const ConfigState& config = edge.config_state();
+    const std::string runs = "runs on " + config.revision;
+    checks.push_back(
+        {"configuration", !config.error, false, config.error ? runs + ": " + config.error->text() : runs}
+    );
     if (edge.supervisor()) {
         for (const DriverView& driver : edge.supervisor()->view()) {
             const bool ok = driver.state != DriverState::parked;
@@ -152,6 +176,7 @@ Json status_of(Edge& edge) {
              {{"productKey", edge.config().gateway.product_key},
               {"deviceName", edge.config().gateway.device_name}}
          )},
+        {"config", config_of(edge)},
         {"uplink", uplink_of(edge)},
         {"backlog", backlog_of(edge)},
         {"ledger", ledger_of(edge)},
@@ -161,7 +186,8 @@ Json status_of(Edge& edge) {
          Json::object(
              {{"now", to_rfc3339(floor.now())},
               {"floor", to_rfc3339(floor.floor())},
-              {"behind", floor.clock_is_behind()}}
+              {"behind", floor.clock_is_behind()},
+              {"doubted", floor.clock_is_doubted()}}
          )},
         {"disk", Json::object({{"syncMs", whole_ms(edge.disk_sync_time())}})},
     });

@@ -20,8 +20,8 @@ struct ReadyCheck {
 };
 
 std::vector<ReadyCheck> ready_checks(const Edge& edge);
-/// Everything `brim doctor` asks for: identity, uplink, backlog, ledger, drivers, devices, clock, disk. No
-/// secrets.
+/// Everything `brim doctor` asks for: identity, configuration, uplink, backlog, ledger, drivers, devices,
+/// clock, disk. No secrets.
 Json status_of(Edge& edge);
 
 /// Read-only, without authentication: whoever reaches the socket may read. Lives on the loop.

@@ -2,6 +2,9 @@
 
 #include "sim/hub_node.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 namespace brim::sim {
 
 using namespace std::chrono_literals;
@@ -10,24 +13,40 @@ namespace {
 
 constexpr Duration restart_after = 300ms;
 constexpr std::string_view bus_path = "/run/bus.sock";
+constexpr std::string_view settings_path = "/etc/edge.toml";
+constexpr const char* secret_variable = "BRIM_SIM_EDGE_SECRET_"; // and the machine's name
+
+std::string secret_name(const EdgeNodeOptions& options) {
+    std::string name = secret_variable + options.machine;
+    std::ranges::replace(name, '-', '_');
+    return name;
+}
+
+/// The settings file but for its drivers.
+std::string edge_toml(const EdgeNodeOptions& options) {
+    const auto text = [](std::string_view key, std::string_view value) {
+        return std::string(key) + " = \"" + std::string(value) + "\"\n";
+    };
+    const auto number = [](std::string_view key, std::uint64_t value) {
+        return std::string(key) + " = " + std::to_string(value) + "\n";
+    };
+    return "[edge]\n" + text("data_dir", "/data") + "[identity]\n" +
+           text("product_key", options.gateway.key.product_key) +
+           text("device_name", options.gateway.key.device_name) +
+           text("device_secret", "env:" + secret_name(options)) + "[uplink]\n" +
+           text("url", "mqtt://" + std::string(hub_machine) + ":1883") + "insecure_plain = true\n" +
+           text("keepalive", std::to_string(options.keepalive.count()) + "s") + text("backoff_min", "200ms") +
+           text("backoff_max", "5s") + number("inflight", options.inflight) +
+           number("replay_rate", static_cast<std::uint64_t>(options.replay_rate)) + "[buffer]\n" +
+           number("segment_bytes", 65'536) + number("bytes_max", options.buffer_bytes_max) + "[bus]\n" +
+           text("socket", "unix:" + std::string(bus_path)) + "[http]\n" +
+           text("listen", "tcp:127.0.0.1:9999");
+}
 
 } // namespace
 
 EdgeNode::EdgeNode(io::SimWorld& world, HistoryRecorder& recorder, EdgeNodeOptions options)
     : world_(world), recorder_(recorder), options_(std::move(options)) {
-    config_.data_dir = "/data";
-    config_.gateway = options_.gateway.key;
-    config_.gateway_secret = Secret(options_.gateway.secret);
-    config_.uplink.to = {io::Endpoint::Kind::tcp, std::string(hub_machine), 1883};
-    config_.uplink.backoff_min = 200ms;
-    config_.uplink.backoff_max = 5'000ms;
-    config_.uplink.keepalive = options_.keepalive;
-    config_.uplink.inflight = options_.inflight;
-    config_.uplink.replay_rate = options_.replay_rate;
-    config_.buffer.segment_bytes = 65'536;
-    config_.buffer.bytes_max = options_.buffer_bytes_max;
-    config_.bus = {io::Endpoint::Kind::unix_socket, std::string(bus_path), 0};
-    config_.http = {io::Endpoint::Kind::tcp, "127.0.0.1", 9'999};
     write_settings();
 }
 
@@ -38,10 +57,12 @@ EdgeNode::~EdgeNode() {
 }
 
 void EdgeNode::write_settings() {
+    ::setenv(secret_name(options_).c_str(), options_.gateway.secret.c_str(), 1);
     io::SimDisk& disk = machine().disk();
     (void)disk.make_dir("/etc/models");
     (void)disk.make_dir("/run");
     disk.put_file("/etc/models/" + std::string(sensor_product) + ".json", sensor_tsl);
+    std::string toml = edge_toml(options_);
     for (const auto& devices : options_.drivers) {
         const std::string name = "driver-" + std::to_string(drivers_.size());
         Json::Array list;
@@ -57,21 +78,17 @@ void EdgeNode::write_settings() {
         disk.put_file(
             file, Json::object({{"config", Json::object({{"kv", 1}})}, {"deviceList", Json(list)}}).text()
         );
-        edge::DriverSettings settings;
-        settings.name = name;
-        settings.program = "/nowhere";
-        settings.config_file = file;
-        settings.models_dir = "/etc/models";
-        config_.drivers.push_back(settings);
+        toml += "[[driver]]\nname = \"" + name + "\"\nprogram = \"/nowhere\"\nconfig_file = \"" + file +
+                "\"\nmodels_dir = \"/etc/models\"\n";
         drivers_.push_back({.name = name, .speaker = nullptr, .due = Mono{}});
     }
+    disk.put_file(std::string(settings_path), toml);
 }
 
 bool EdgeNode::start() {
     bury();
     due_ = world_.now() + restart_after;
-    edge_ = std::make_unique<edge::Edge>(machine().env("main"), nullptr, config_);
-    const auto started = edge_->start();
+    const auto started = start_program();
     if (!started) {
         last_refusal_ = started.error().text();
         world_.note(options_.machine, "start refused: " + last_refusal_);
@@ -82,6 +99,16 @@ bool EdgeNode::start() {
     for (const Driver& driver : drivers_)
         edge_->admit_driver(driver.name, Secret(std::string(driver_token)));
     return true;
+}
+
+Result<void> EdgeNode::start_program() {
+    io::Env& env = machine().env("main");
+    const ConfigSource source{.file = std::string(settings_path), .environment = {}, .sets = {}};
+    auto startup = edge::prepare_start(env.disk(), source, machine().wall());
+    if (!startup)
+        return fail(startup.error());
+    edge_ = std::make_unique<edge::Edge>(env, nullptr, std::move(*startup));
+    return edge_->start();
 }
 
 // As in HubNode: the process is dead before its objects go.
@@ -142,7 +169,7 @@ void EdgeNode::tick() {
 void EdgeNode::start_driver(Driver& driver, std::size_t number) {
     SpeakerOptions speaker;
     speaker.name = driver.name;
-    speaker.to = config_.bus;
+    speaker.to = {io::Endpoint::Kind::unix_socket, std::string(bus_path), 0};
     speaker.devices = options_.drivers[number];
     speaker.foreign = options_.foreign;
     for (std::size_t other = 0; other < drivers_.size(); ++other) {

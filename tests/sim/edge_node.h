@@ -65,13 +65,13 @@ private:
     };
 
     void write_settings();
+    Result<void> start_program();
     void bury();
     void start_driver(Driver& driver, std::size_t number);
 
     io::SimWorld& world_;
     HistoryRecorder& recorder_;
     EdgeNodeOptions options_;
-    edge::EdgeConfig config_;
     std::unique_ptr<edge::Edge> edge_;
     std::vector<Driver> drivers_;
     std::map<std::string, std::int64_t> targets_;

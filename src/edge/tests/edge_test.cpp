@@ -285,10 +285,9 @@ TEST_CASE("[F-14] a second edge on the same data folder is refused, the first go
     EdgeConfig other = rig.config;
     other.bus.host = "/run/other.sock";
     other.http.port = 9'998;
-    Edge second(rig.world.machine("edge").env("second"), nullptr, other);
-    const auto started = second.start();
-    REQUIRE_FALSE(started.has_value());
-    CHECK(started.error().code == Errc::busy);
+    const auto second = rig.prepare(other, "second");
+    REQUIRE_FALSE(second.has_value());
+    CHECK(second.error().code == Errc::busy);
     rig.load(20, 1s);
     CHECK(rig.drain_backlog(10s));
 }
@@ -321,15 +320,20 @@ TEST_CASE("a reload adds and removes devices without touching the connection of 
         "/etc/pumps.json",
         R"({"deviceList":[{"productKey":"a1PUMP","deviceName":"pump-0","custom":"{}"},{"productKey":"a1PUMP","deviceName":"pump-9","custom":"{}"}]})"
     ));
-    REQUIRE(rig.edge->reload(rig.config));
+    rig.edge->reload(source_of(rig.config));
+    CHECK(rig.edge->reloading());
     rig.world.run_for(1s);
+    CHECK_FALSE(rig.edge->config_state().error.has_value());
     CHECK(rig.driver->link().up());
     CHECK(rig.driver->config.find("pump-9") != std::string::npos);
     CHECK(rig.edge->devices().size() == 2);
     CHECK(rig.edge->devices().find({"a1PUMP", "pump-0"})->online);
     CHECK_FALSE(rig.edge->devices().find({"a1PUMP", "pump-9"})->online);
     REQUIRE(io::write_file_atomically(disk, "/etc/pumps.json", "{"));
-    CHECK_FALSE(rig.edge->reload(rig.config).has_value());
+    rig.edge->reload(source_of(rig.config));
+    rig.world.run_for(1s);
+    REQUIRE(rig.edge->config_state().error.has_value());
+    CHECK(rig.edge->config_state().error->object == "/etc/pumps.json");
     CHECK(rig.edge->devices().size() == 2);
 }
 

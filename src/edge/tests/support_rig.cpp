@@ -1,6 +1,7 @@
 #include "support_rig.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace brim::edge::test {
 
@@ -187,6 +188,41 @@ bool TestDriver::report_from(const thing::DeviceKey& device, std::int64_t value)
     return link_.client().publish(message, static_cast<mqtt::PublishTag>(value), link_.now()).has_value();
 }
 
+ConfigSource source_of(const EdgeConfig& settings) {
+    ::setenv("BRIM_RIG_SECRET", settings.gateway_secret.reveal().c_str(), 1);
+    ConfigSource source;
+    const auto set = [&source](const std::string& key, const std::string& value) {
+        source.sets.push_back(key + "=" + value);
+    };
+    const auto ms = [](auto span) {
+        return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(span).count()) + "ms";
+    };
+    set("edge.data_dir", settings.data_dir);
+    set("identity.product_key", settings.gateway.product_key);
+    set("identity.device_name", settings.gateway.device_name);
+    set("identity.device_secret", "env:BRIM_RIG_SECRET");
+    set("uplink.url", "mqtt://" + settings.uplink.to.host + ":" + std::to_string(settings.uplink.to.port));
+    set("uplink.insecure_plain", "true");
+    set("uplink.keepalive", ms(settings.uplink.keepalive));
+    set("uplink.backoff_min", ms(settings.uplink.backoff_min));
+    set("uplink.backoff_max", ms(settings.uplink.backoff_max));
+    set("uplink.inflight", std::to_string(settings.uplink.inflight));
+    set("uplink.replay_rate", std::to_string(static_cast<int>(settings.uplink.replay_rate)));
+    set("buffer.segment_bytes", std::to_string(settings.buffer.segment_bytes));
+    set("buffer.bytes_max", std::to_string(settings.buffer.bytes_max));
+    set("buffer.when_full", settings.buffer.when_full == store::WhenFull::reject ? "reject" : "drop-oldest");
+    set("bus.socket", settings.bus.text());
+    set("http.listen", settings.http.text());
+    for (std::size_t i = 0; i < settings.drivers.size(); ++i) {
+        const DriverSettings& driver = settings.drivers[i];
+        set(Config::item("driver", i, "name"), driver.name);
+        set(Config::item("driver", i, "program"), driver.program);
+        set(Config::item("driver", i, "config_file"), driver.config_file);
+        set(Config::item("driver", i, "models_dir"), driver.models_dir);
+    }
+    return source;
+}
+
 Rig::Rig(std::uint64_t seed, unsigned device_count) : world(seed) {
     for (unsigned i = 0; i < device_count; ++i)
         devices.push_back({"a1PUMP", "pump-" + std::to_string(i)});
@@ -244,11 +280,19 @@ void Rig::stop_hub() {
 }
 
 void Rig::start_edge() {
-    edge = std::make_unique<Edge>(world.machine("edge").env("main"), nullptr, config);
+    auto startup = prepare(config);
+    if (!startup)
+        FAIL(startup.error().text());
+    edge = std::make_unique<Edge>(world.machine("edge").env("main"), nullptr, std::move(*startup));
     const auto started = edge->start();
     if (!started)
         FAIL(started.error().text());
     edge->admit_driver("pumps", Secret("token-1"));
+}
+
+Result<Startup> Rig::prepare(const EdgeConfig& settings, const std::string& process) {
+    io::SimMachine& machine = world.machine("edge");
+    return prepare_start(machine.env(process).disk(), source_of(settings), machine.wall());
 }
 
 void Rig::crash_edge() {

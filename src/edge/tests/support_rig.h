@@ -129,6 +129,9 @@ private:
     mutable mqtt::Link link_;
 };
 
+/// The settings as a source brim-edge would read: what the tests change of EdgeConfig is in it.
+ConfigSource source_of(const EdgeConfig& settings);
+
 /// Everything together. Crashed parts are rebuilt with restart_*().
 class Rig {
 public:
@@ -138,6 +141,8 @@ public:
     void start_hub();
     void stop_hub();
     void start_edge();
+    /// What start_edge() starts on: `config`, written as settings, over the real way of starting.
+    Result<Startup> prepare(const EdgeConfig& settings, const std::string& process = "main");
     void crash_edge();
     void power_cut();
     void start_driver();
