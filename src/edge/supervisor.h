@@ -33,7 +33,7 @@ public:
 };
 
 struct SupervisorOptions {
-    std::string bus_path;
+    std::string bus_path{};
     unsigned crashes_max = 10;
     Duration crash_window = std::chrono::minutes{10};
     std::chrono::milliseconds restart_min{1'000};

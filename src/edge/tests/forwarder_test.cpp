@@ -1,0 +1,147 @@
+// The forwarder's options, on both sides of each, over a real log on the simulated disk.
+
+#include "edge/forwarder.h"
+#include "io/sim/sim_world.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+using namespace brim;
+using namespace brim::edge;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The uplink's end: what was published lies here until the test settles it.
+struct ForwardRig final : ForwardPort {
+    io::SimWorld world{1};
+    io::Env& env = world.machine("edge").env();
+    Ledger ledger{env.metrics()};
+    std::unique_ptr<store::Log> log;
+    std::unique_ptr<Forwarder> forwarder;
+    std::vector<store::Seq> sent;
+    std::size_t window = 1'000;
+    std::set<std::string> shut; ///< devices without a session
+
+    explicit ForwardRig(ForwardOptions options = {}) {
+        auto opened = store::Log::open(
+            env,
+            {.folder = "/log", .segment_bytes = 65'536, .bytes_max = 1'048'576, .record_bytes_max = 32'768}
+        );
+        REQUIRE(opened.has_value());
+        log = std::move(*opened);
+        forwarder = std::make_unique<Forwarder>(env, *log, *this, ledger, options);
+    }
+
+    ~ForwardRig() override { world.machine("edge").crash(); }
+
+    std::size_t quota() override { return window - std::min(window, forwarder->inflight()); }
+
+    Result<void> publish(const Message&, store::Seq seq) override {
+        sent.push_back(seq);
+        return {};
+    }
+
+    bool gate(std::string_view, std::string_view device) override {
+        return !shut.contains(std::string(device));
+    }
+
+    bool doubt(const std::string&) override { return false; }
+
+    void report(const std::string& device) {
+        const std::string topic = "/sys/a1PUMP/" + device + "/thing/event/property/post";
+        REQUIRE(forwarder->accept(encode_report(ReportKind::property, WallTime{1}, topic, "{}"), [](auto) {})
+        );
+    }
+
+    void settle_all(mqtt::ReasonCode reason = mqtt::ReasonCode::success) {
+        for (const store::Seq seq : std::exchange(sent, {}))
+            forwarder->settled(seq, reason);
+    }
+};
+
+} // namespace
+
+TEST_CASE("gaps_max runs above passed-over reports are kept, one more gives up the oldest of these") {
+    ForwardRig rig({.gaps_max = 3});
+    rig.shut.insert("locked");
+    rig.forwarder->begin();
+    const auto locked_then_open = [&] {
+        rig.report("locked");
+        rig.report("open");
+        rig.world.run_for(1s);
+        rig.settle_all();
+    };
+    for (int i = 0; i < 3; ++i)
+        locked_then_open();
+    CHECK(rig.ledger.dropped().empty());
+    CHECK(rig.forwarder->held() == 3);
+    locked_then_open();
+    CHECK(rig.ledger.dropped().at("no_session") == 1);
+    CHECK(rig.forwarder->held() == 3);
+    CHECK(rig.ledger.acknowledged == 4);
+}
+
+TEST_CASE("progress is stored within save_every, not at once") {
+    ForwardRig rig({.save_every = 200ms});
+    rig.forwarder->begin();
+    rig.report("open");
+    rig.world.run_for(1s);
+    rig.settle_all();
+    const auto stored = [&] { return rig.log->cursor("uplink").position; };
+    rig.world.run_for(198ms);
+    CHECK(stored() == 0);
+    rig.world.run_for(4ms);
+    CHECK(stored() == 1);
+}
+
+TEST_CASE("a lane that was asked for patience waits between half of retry_min and it, growing to retry_max") {
+    ForwardRig rig({.retry_min = 1'000ms, .retry_max = 4'000ms});
+    rig.forwarder->begin();
+    rig.report("open");
+    rig.world.run_for(100ms);
+    Duration ceiling = 1'000ms;
+    for (int round = 0; round < 6; ++round) {
+        CAPTURE(round);
+        REQUIRE(rig.sent.size() == 1);
+        rig.settle_all(mqtt::ReasonCode::quota_exceeded);
+        rig.world.run_for(ceiling / 2 - 1ms);
+        CHECK(rig.sent.empty());
+        rig.world.run_for(ceiling - ceiling / 2 + 3ms);
+        ceiling = std::min<Duration>(ceiling * 2, 4'000ms);
+    }
+    CHECK(ceiling == 4'000ms);
+    rig.settle_all();
+    CHECK(rig.forwarder->held() == 0);
+}
+
+TEST_CASE("replay_share and replay_rate: the backlog gets its part of the window, and no more a second") {
+    for (const unsigned share : {1U, 99U}) {
+        CAPTURE(share);
+        ForwardRig rig({.replay_share = share});
+        for (int i = 0; i < 300; ++i)
+            rig.report("old");
+        rig.world.run_for(1s);
+        rig.window = 0;
+        rig.forwarder->begin();
+        for (int i = 0; i < 300; ++i)
+            rig.report("new");
+        rig.world.run_for(1s);
+        rig.window = 100;
+        rig.forwarder->kick();
+        rig.world.run_for(1s);
+        REQUIRE(rig.sent.size() == 100);
+        const auto old = std::ranges::count_if(rig.sent, [](store::Seq seq) { return seq <= 300; });
+        CHECK(std::abs(old - static_cast<long>(share)) <= 1);
+    }
+    ForwardRig rig({.replay_rate = 20});
+    for (int i = 0; i < 300; ++i)
+        rig.report("old");
+    rig.world.run_for(1s);
+    rig.forwarder->begin();
+    rig.world.run_for(5s);
+    CHECK(rig.sent.size() >= 99);
+    CHECK(rig.sent.size() <= 103); // a burst of a tenth of a second
+}
