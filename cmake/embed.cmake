@@ -1,16 +1,16 @@
-# brim_embed(TARGET OUT_BASENAME ROOT files...): builds files into the target by .incbin and writes the table that
-# hub/api/embedded.h describes. ROOT is cut from the names.
-function(brim_embed target root openapi)
+# brim_embed(TARGET ROOT OPENAPI ERRORS files...): builds files into the target by .incbin and writes the table that
+# hub/api/embedded.h describes. ROOT is cut from the names; OPENAPI and ERRORS (docs/errors.md) have functions of their own.
+function(brim_embed target root openapi errors)
     set(assembly "${CMAKE_CURRENT_BINARY_DIR}/embedded.S")
     set(table "${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp")
     set(asm_text "    .section .rodata\n")
     set(declarations "")
     set(rows "")
     set(number 0)
-    foreach(file ${openapi} ${ARGN})
+    foreach(file ${openapi} ${errors} ${ARGN})
         string(APPEND asm_text "    .global brim_file_${number}\n    .global brim_file_${number}_end\n    .balign 16\nbrim_file_${number}:\n    .incbin \"${file}\"\nbrim_file_${number}_end:\n    .byte 0\n")
         string(APPEND declarations "extern \"C\" const char brim_file_${number}[];\nextern \"C\" const char brim_file_${number}_end[];\n")
-        if(NOT number EQUAL 0)
+        if(number GREATER 1)
             file(RELATIVE_PATH name ${root} ${file})
             string(APPEND rows "    {\"/${name}\", view(brim_file_${number}, brim_file_${number}_end)},\n")
         endif()
@@ -38,8 +38,9 @@ const EmbeddedFile* find_embedded(std::string_view path) noexcept {
     return nullptr;
 }
 std::string_view openapi_document() noexcept { return view(brim_file_0, brim_file_0_end); }
+std::string_view errors_document() noexcept { return view(brim_file_1, brim_file_1_end); }
 } // namespace brim::hub
 " @ONLY)
-    set_source_files_properties(${assembly} PROPERTIES OBJECT_DEPENDS "${openapi};${ARGN}")
+    set_source_files_properties(${assembly} PROPERTIES OBJECT_DEPENDS "${openapi};${errors};${ARGN}")
     target_sources(${target} PRIVATE ${assembly} ${table})
 endfunction()

@@ -51,6 +51,9 @@ struct LogStats {
     std::uint64_t quarantined_segments = 0;
     std::uint64_t syncs = 0;
     std::uint64_t sync_errors = 0;
+    /// From handing a group to the disk until it is synced: the middle of the last 128 groups; 0 before the
+    /// first.
+    double sync_ms_p50 = 0;
 };
 
 /// A snapshot reader over one log. Loop thread only; skips over what was dropped or quarantined (the gap

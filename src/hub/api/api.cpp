@@ -1,6 +1,7 @@
 #include "hub/api/api.h"
 
 #include "hub/api/embedded.h"
+#include "hub/api/error_page.h"
 #include "hub/api/handlers.h"
 
 namespace brim::hub {
@@ -45,11 +46,21 @@ std::string_view cookie(const io::HttpRequest& request, std::string_view name) {
     return {};
 }
 
+io::HttpHeaders page_headers(std::string_view type, std::string_view caching) {
+    io::HttpHeaders headers{{"Content-Type", std::string(type)}, {"Cache-Control", std::string(caching)}};
+    headers.add("Content-Security-Policy", security_policy);
+    headers.add("X-Content-Type-Options", "nosniff");
+    headers.add("Referrer-Policy", "no-referrer");
+    return headers;
+}
+
 /// Pages other than these come from the console's own router.
-void answer_file(const io::HttpRequest& request, io::HttpResponder& responder) {
+void answer_file(const io::HttpRequest& request, io::HttpResponder& responder, std::string id) {
     std::string path = request.path == "/" ? "/index.html" : request.path;
     const EmbeddedFile* file = find_embedded(path);
-    const bool asset = path.starts_with("/assets/");
+    // Below these the console has no pages of its own.
+    const bool asset =
+        path.starts_with("/assets/") || path.starts_with("/api/") || path.starts_with("/docs/");
     if (file == nullptr && !asset) {
         path = "/index.html";
         file = find_embedded(path);
@@ -60,15 +71,13 @@ void answer_file(const io::HttpRequest& request, io::HttpResponder& responder) {
             {Errc::not_found,
              request.path,
              asset ? "no such file" : "this program was built without the console",
-             asset ? "reload the page" : "build it with ./dev build, which builds the console first"}
+             asset ? "see / and /api/openapi.json"
+                   : "build it with ./dev build, which builds the console first"},
+            {std::move(id), {}, 0, {}}
         );
     }
-    io::HttpHeaders headers{{"Content-Type", std::string(media_type(path))}};
     // Assets carry a hash in their name and never change; pages are asked for anew.
-    headers.add("Cache-Control", asset ? "public, max-age=31536000, immutable" : "no-cache");
-    headers.add("Content-Security-Policy", security_policy);
-    headers.add("X-Content-Type-Options", "nosniff");
-    headers.add("Referrer-Policy", "no-referrer");
+    auto headers = page_headers(media_type(path), asset ? "public, max-age=31536000, immutable" : "no-cache");
     const EmbeddedFile* packed = find_embedded(path + ".gz");
     if (packed != nullptr && request.headers.has_token("Accept-Encoding", "gzip")) {
         headers.add("Content-Encoding", "gzip");
@@ -87,11 +96,14 @@ struct Api::State {
     }
 
     Caller caller(const io::HttpRequest& request);
-    void health(const io::HttpRequest& request, io::HttpResponder& responder);
+    void health(const io::HttpRequest& request, io::HttpResponder& responder, std::string id);
+    std::string next_id();
 
     std::unique_ptr<Accounts> accounts;
     ApiContext context;
     std::unique_ptr<Router> router;
+    std::string errors_page;
+    std::uint64_t requests = 0;
     std::function<void(std::unique_ptr<io::Stream>)> adopt_mqtt;
 };
 
@@ -104,7 +116,12 @@ Caller Api::State::caller(const io::HttpRequest& request) {
     return session.empty() ? Caller{} : accounts->by_cookie(session);
 }
 
-void Api::State::health(const io::HttpRequest& request, io::HttpResponder& responder) {
+std::string Api::State::next_id() {
+    return "urn:brim:request:" + std::to_string(context.parts.registry.boot()) + "-" +
+           std::to_string(++requests);
+}
+
+void Api::State::health(const io::HttpRequest& request, io::HttpResponder& responder, std::string id) {
     if (request.path == "/livez")
         return responder.respond(200, {{"Content-Type", "text/plain"}}, "ok\n");
     if (request.path == "/readyz") {
@@ -124,7 +141,8 @@ void Api::State::health(const io::HttpRequest& request, io::HttpResponder& respo
             {Errc::unauthenticated,
              "/metrics",
              "nobody is signed in",
-             "send a token, or ask from this machine"}
+             "send a token, or ask from this machine"},
+            {std::move(id), {}, 0, {}}
         );
     }
     responder.respond(
@@ -155,23 +173,20 @@ Result<std::unique_ptr<Api>> Api::open(ApiParts parts) {
     if (!router)
         return fail(std::move(router).error());
     state->router = std::move(*router);
+    state->router->log_to(parts.env.log());
+    state->errors_page = error_page(errors_document());
     return std::unique_ptr<Api>(new Api(std::move(state)));
 }
 
 void Api::on_request(io::HttpRequest request, io::HttpResponder responder) {
+    std::string id = state_->next_id();
     if (request.path.starts_with("/api/v1/")) {
         const Caller caller = state_->caller(request);
-        return state_->router->run(std::move(request), std::move(responder), caller);
+        return state_->router->run(std::move(request), std::move(responder), caller, std::move(id));
     }
     const bool reads = request.method == "GET" || request.method == "HEAD";
     if (!reads) {
-        return answer_problem(
-            responder,
-            {Errc::unsupported,
-             request.path,
-             request.method + " is not possible here",
-             "see /api/openapi.json"}
-        );
+        return answer_not_allowed(responder, request, "GET, HEAD", std::move(id));
     }
     if (request.path == "/api/openapi.json") {
         return responder.respond(200, {{"Content-Type", "application/json"}}, openapi_document());
@@ -185,9 +200,13 @@ void Api::on_request(io::HttpRequest request, io::HttpResponder responder) {
         return;
     }
     if (request.path == "/livez" || request.path == "/readyz" || request.path == "/metrics") {
-        return state_->health(request, responder);
+        return state_->health(request, responder, std::move(id));
     }
-    answer_file(request, responder);
+    if (request.path == "/docs/errors")
+        return responder.respond(
+            200, page_headers("text/html; charset=utf-8", "no-cache"), state_->errors_page
+        );
+    answer_file(request, responder, std::move(id));
 }
 
 std::size_t Api::body_bytes_max(const io::HttpRequest& head, const io::HttpLimits& limits) {

@@ -1,5 +1,5 @@
 #pragma once
-// Files built into the program (cmake/embed.cmake): the OpenAPI document and the console.
+// Files built into the program (cmake/embed.cmake): the OpenAPI document, docs/errors.md and the console.
 
 #include <string_view>
 
@@ -13,5 +13,6 @@ struct EmbeddedFile {
 /// Null when there is no such file.
 const EmbeddedFile* find_embedded(std::string_view path) noexcept;
 std::string_view openapi_document() noexcept;
+std::string_view errors_document() noexcept; ///< Markdown
 
 } // namespace brim::hub

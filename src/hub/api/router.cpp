@@ -80,20 +80,22 @@ int http_status(Errc code) noexcept {
     return 500;
 }
 
-std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems, int status) {
+std::string problem_text(const Error& error, const ProblemDetails& details) {
     Json problem = Json::object();
     const std::string code(errc_name(error.code));
     problem.set("type", "/docs/errors#" + code);
     problem.set("title", error.cause.empty() ? code : error.cause);
-    problem.set("status", status == 0 ? http_status(error.code) : status);
+    problem.set("status", details.status == 0 ? http_status(error.code) : details.status);
     problem.set("detail", error.text());
+    if (!details.instance.empty())
+        problem.set("instance", details.instance);
     problem.set("code", code);
     problem.set("object", error.object);
     problem.set("cause", error.cause);
     problem.set("fix", error.fix);
-    if (!problems.empty()) {
+    if (!details.errors.empty()) {
         Json list = Json::array();
-        for (const SchemaProblem& each : problems) {
+        for (const SchemaProblem& each : details.errors) {
             list.push(Json::object({{"pointer", each.pointer}, {"detail", each.detail}}));
         }
         problem.set("errors", std::move(list));
@@ -101,13 +103,24 @@ std::string problem_text(const Error& error, const std::vector<SchemaProblem>& p
     return problem.text();
 }
 
-void answer_problem(
-    io::HttpResponder& responder, const Error& error, const std::vector<SchemaProblem>& problems
-) {
+void answer_problem(io::HttpResponder& responder, const Error& error, const ProblemDetails& details) {
     io::HttpHeaders headers{{"Content-Type", "application/problem+json"}, {"Cache-Control", "no-store"}};
     if (error.code == Errc::busy)
         headers.add("Retry-After", "5");
-    responder.respond(http_status(error.code), headers, problem_text(error, problems));
+    if (!details.allow.empty())
+        headers.add("Allow", details.allow);
+    const int status = details.status == 0 ? http_status(error.code) : details.status;
+    responder.respond(status, headers, problem_text(error, details));
+}
+
+void answer_not_allowed(
+    io::HttpResponder& responder, const io::HttpRequest& request, std::string allow, std::string id
+) {
+    constexpr int method_not_allowed = 405;
+    const Error error{
+        Errc::unsupported, request.path, request.method + " is not possible here", "use " + allow
+    };
+    answer_problem(responder, error, {std::move(id), {}, method_not_allowed, std::move(allow)});
 }
 
 std::string_view Call::at(std::string_view path_parameter) const {
@@ -135,8 +148,16 @@ void Call::answer_empty(int status) {
     responder.respond(status, {{"Cache-Control", "no-store"}}, {});
 }
 
-void Call::answer(const Error& error, const std::vector<SchemaProblem>& problems) {
-    answer_problem(responder, error, problems);
+void Call::answer(const Error& error, const std::vector<SchemaProblem>& problems, int status) {
+    constexpr int first_own_fault = 500;
+    if (log != nullptr && (status == 0 ? http_status(error.code) : status) >= first_own_fault) {
+        log->warn(
+            "api",
+            "request failed",
+            {{"request", id}, {"method", request.method}, {"path", request.path}, {"cause", error.text()}}
+        );
+    }
+    answer_problem(responder, error, {id, problems, status, {}});
 }
 
 Result<std::unique_ptr<Router>>
@@ -261,26 +282,16 @@ bool Router::check_query(Call& call) const {
     return false;
 }
 
-void Router::run(io::HttpRequest request, io::HttpResponder responder, const Caller& caller) const {
+void Router::run(io::HttpRequest request, io::HttpResponder responder, const Caller& caller, std::string id)
+    const {
     std::map<std::string, std::string, std::less<>> parameters;
     std::string allowed;
     const Operation* operation = match(request.method, request.path, parameters, allowed);
     if (operation == nullptr) {
-        if (allowed.empty()) {
-            return answer_problem(
-                responder,
-                {Errc::not_found, request.path, "the API has no such path", "see /api/openapi.json"}
-            );
-        }
-        const Error error{
-            Errc::unsupported, request.path, request.method + " is not possible here", "use " + allowed
-        };
-        constexpr int method_not_allowed = 405;
-        return responder.respond(
-            method_not_allowed,
-            {{"Content-Type", "application/problem+json"}, {"Allow", allowed}},
-            problem_text(error, {}, method_not_allowed)
-        );
+        if (!allowed.empty())
+            return answer_not_allowed(responder, request, allowed, std::move(id));
+        const Error error{Errc::not_found, request.path, "the API has no such path", "see /api/openapi.json"};
+        return answer_problem(responder, error, {std::move(id), {}, 0, {}});
     }
     if (caller.role < operation->role) {
         const bool unknown = caller.role == Role::none;
@@ -288,10 +299,21 @@ void Router::run(io::HttpRequest request, io::HttpResponder responder, const Cal
             responder,
             unknown
                 ? Error{Errc::unauthenticated, operation->id, "nobody is signed in", "sign in, or send a valid token"}
-                : Error{Errc::denied, operation->id, "needs the role " + std::string(role_name(operation->role)), "ask an administrator"}
+                : Error{Errc::denied, operation->id, "needs the role " + std::string(role_name(operation->role)), "ask an administrator"},
+            {std::move(id), {}, 0, {}}
         );
     }
-    Call call{operation, std::move(request), std::move(responder), std::move(parameters), {}, {}, caller};
+    Call call{
+        operation,
+        std::move(request),
+        std::move(responder),
+        std::move(parameters),
+        {},
+        {},
+        caller,
+        std::move(id),
+        log_
+    };
     const bool writes = call.request.method != "GET" && call.request.method != "HEAD";
     if (writes && caller.by_cookie && call.request.headers.find("X-Brim-Request") == nullptr) {
         // A foreign page can make a browser send the cookie, but not this header.

@@ -42,6 +42,8 @@ struct Call {
     std::map<std::string, Json, std::less<>> query;       ///< given or defaulted, typed
     Json body;
     Caller caller;
+    std::string id{}; ///< of the request, a URN; in problems and in the log
+    Log* log = nullptr;
 
     std::string_view at(std::string_view path_parameter) const;
     std::string_view text(std::string_view query_parameter) const; ///< empty when absent
@@ -49,16 +51,28 @@ struct Call {
 
     void answer(int status, const Json& json);
     void answer_empty(int status = 204);
-    void answer(const Error& error, const std::vector<SchemaProblem>& problems = {});
+    /// `status` 0 means that of the code.
+    void answer(const Error& error, const std::vector<SchemaProblem>& problems = {}, int status = 0);
 };
 
 /// HTTP status of a code: invalid -> 422, malformed -> 400, not_found -> 404, ...
 int http_status(Errc code) noexcept;
-/// RFC 9457 document; `status` 0 means that of the code.
-std::string problem_text(const Error& error, const std::vector<SchemaProblem>& problems = {}, int status = 0);
+
+/// What a problem says beside its error.
+struct ProblemDetails {
+    std::string instance;              ///< id of the request
+    std::vector<SchemaProblem> errors; ///< one by one
+    int status = 0;                    ///< 0 = that of the code
+    std::string allow;                 ///< methods, for 405
+};
+
+/// RFC 9457 document.
+std::string problem_text(const Error& error, const ProblemDetails& details = {});
 /// Sends it; used where no Call exists yet.
-void answer_problem(
-    io::HttpResponder& responder, const Error& error, const std::vector<SchemaProblem>& problems = {}
+void answer_problem(io::HttpResponder& responder, const Error& error, const ProblemDetails& details);
+/// 405 with the methods that are allowed.
+void answer_not_allowed(
+    io::HttpResponder& responder, const io::HttpRequest& request, std::string allow, std::string id
 );
 
 class Router {
@@ -77,8 +91,13 @@ public:
         std::map<std::string, std::string, std::less<>>& parameters,
         std::string& allowed
     ) const;
-    /// Checks everything and runs the handler, or answers with the problem.
-    void run(io::HttpRequest request, io::HttpResponder responder, const Caller& caller) const;
+    /// Checks everything and runs the handler, or answers with the problem. `id` names the request.
+    void
+    run(io::HttpRequest request, io::HttpResponder responder, const Caller& caller, std::string id = {}
+    ) const;
+
+    /// Where answers of 500 and above are noted.
+    void log_to(Log& log) { log_ = &log; }
 
     const std::vector<Operation>& operations() const { return operations_; }
 
@@ -91,6 +110,7 @@ private:
     std::unique_ptr<Schemas> schemas_;
     std::vector<Operation> operations_;
     std::map<std::string, Handler> handlers_;
+    Log* log_ = nullptr;
 };
 
 } // namespace brim::hub

@@ -20,6 +20,10 @@ Json store_json(const IngestStats& stats, const store::RetentionLimits& limits) 
     json.set("historyBytesMax", limit_or_null(static_cast<std::int64_t>(limits.bytes_max)));
     json.set("historyDaysMax", limit_or_null(limits.age_ms_max / day_ms));
     json.set("historyDropped", stats.dropped_by_age + stats.dropped_by_bytes);
+    if (stats.log.sync_ms_p50 > 0)
+        json.set("syncMsP50", stats.log.sync_ms_p50);
+    if (stats.free_bytes > 0)
+        json.set("freeBytes", stats.free_bytes);
     return json;
 }
 

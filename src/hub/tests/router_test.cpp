@@ -63,12 +63,15 @@ TEST_CASE("a path matches whole segments, the method decides last") {
 TEST_CASE("a problem document says the status it is sent with") {
     const Error error{Errc::unsupported, "x", "why", "do"};
     const auto plain = Json::parse(problem_text(error));
-    const auto other = Json::parse(problem_text(error, {{"/a", "bad"}}, 405));
+    const auto other = Json::parse(problem_text(error, {"urn:x", {{"/a", "bad"}}, 405, {}}));
     REQUIRE(plain);
     REQUIRE(other);
     CHECK((*plain)["status"].as_int() == 501);
     CHECK((*plain)["code"].as_string() == "unsupported");
     CHECK((*plain).find("errors") == nullptr);
+    CHECK((*plain).find("instance") == nullptr);
+    CHECK((*other)["instance"].as_string() == "urn:x");
+    CHECK((*other)["type"].as_string() == "/docs/errors#unsupported");
     CHECK((*other)["status"].as_int() == 405);
     CHECK((*other)["errors"].items()[0]["pointer"].as_string() == "/a");
 }

@@ -261,6 +261,12 @@ LogStats DiskLog::stats() const {
     stats.durable = durable_;
     for (const auto& segment : segments_)
         stats.bytes += segment.segment_bytes;
+    if (!sync_times_.empty()) {
+        std::vector<Duration> times = sync_times_;
+        const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+        std::nth_element(times.begin(), middle, times.end());
+        stats.sync_ms_p50 = std::chrono::duration<double, std::milli>(*middle).count();
+    }
     return stats;
 }
 

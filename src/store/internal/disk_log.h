@@ -21,6 +21,7 @@ inline constexpr std::size_t group_bytes_max = 1'048'576; ///< what a group take
 inline constexpr std::size_t spare_files_max = 2;         ///< recyclable files kept; more are removed
 inline constexpr std::size_t quarantine_files_max = 8;    ///< damaged segments kept when they are trimmed
 inline constexpr Duration cursor_sync{1s};
+inline constexpr std::size_t sync_times_kept = 128;
 inline constexpr Duration stall_wait{500ms}; ///< after "disk full", before an append may try again
 
 class DiskLog final : public Log {
@@ -95,6 +96,7 @@ private:
     void start_group();
     void prepare(Group& group);
     void finish_group();
+    void note_sync_time();
     void apply(Group& group);
     void recycle(Group& group);
     bool retry_on_oldest(Group& group);
@@ -116,6 +118,9 @@ private:
     std::unique_ptr<io::File> lock_;
     Counters counters_;
     LogStats stats_;
+    Mono group_started_{};
+    std::vector<Duration> sync_times_; ///< of the last groups, the oldest is overwritten
+    std::size_t next_sync_time_ = 0;
 
     SegmentTable segments_;
     CursorTable cursors_;

@@ -39,6 +39,7 @@ void DiskLog::start_group() {
     pending_.pop_front();
     prepare(in_flight_);
     busy_ = true;
+    group_started_ = env_.loop().clock().mono();
     worker_->run([this] { outcome_ = writer_.write(in_flight_); }, [this] { finish_group(); });
 }
 
@@ -80,6 +81,8 @@ void DiskLog::finish_group() {
         ++stats_.sync_errors;
     if (outcome_.result) {
         failures_in_row_ = 0;
+        if (outcome_.syncs != 0)
+            note_sync_time();
         std::ranges::move(outcome_.leftover, std::back_inserter(unwanted_));
         apply(in_flight_);
         // The disk is free: what was collected meanwhile goes before anybody is told, so that it is never
@@ -101,6 +104,14 @@ void DiskLog::finish_group() {
     run_waiters();
     if (*alive && closing_ && !busy_)
         finish_close();
+}
+
+void DiskLog::note_sync_time() {
+    const Duration took = std::chrono::duration_cast<Duration>(env_.loop().clock().mono() - group_started_);
+    if (sync_times_.size() < sync_times_kept)
+        sync_times_.push_back(took);
+    else
+        sync_times_[next_sync_time_++ % sync_times_kept] = took;
 }
 
 void DiskLog::apply(Group& group) {
@@ -166,6 +177,7 @@ bool DiskLog::retry_on_oldest(Group& group) {
     group.unwanted.clear();
     group.quarantine.clear();
     busy_ = true;
+    group_started_ = env_.loop().clock().mono();
     worker_->run([this] { outcome_ = writer_.write(in_flight_); }, [this] { finish_group(); });
     return true;
 }

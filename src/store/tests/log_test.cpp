@@ -1,3 +1,4 @@
+#include "store/internal/disk_log.h"
 #include "store/tests/log_rig.h"
 
 #include <doctest/doctest.h>
@@ -74,6 +75,27 @@ TEST_CASE("callbacks come in the order of the records, and never from inside whe
     CHECK(order == std::vector<Seq>{1, 3, 7, 9});
     CHECK(rig.wait(5));
     CHECK(rig.wait(11).error().code == Errc::invalid);
+}
+
+TEST_CASE("the time a sync takes is measured: the middle of the last ones") {
+    LogRig rig;
+    rig.open();
+    const auto take = [&rig](int count) {
+        for (int at = 0; at < count; ++at)
+            REQUIRE(rig.wait(rig.append("x")));
+        return rig.log->stats().sync_ms_p50;
+    };
+    CHECK(rig.log->stats().sync_ms_p50 == 0);
+    const double quick = take(20);
+    CHECK(quick > 0);
+    CHECK(quick < 10);
+    rig.disk().add_fault(
+        {.kind = io::DiskFault::Kind::slow, .op = io::DiskOp::sync, .times = 1'000, .delay = 50ms}
+    );
+    CHECK(take(5) < 10);
+    const double slow = take(static_cast<int>(sync_times_kept));
+    CHECK(slow > 50);
+    CHECK(slow < 70);
 }
 
 TEST_CASE("a callback may destroy the log") {
