@@ -53,6 +53,7 @@ struct Admission {
     std::uint8_t qos_max = 2;
     bool retain_available = true;
     bool wildcard_available = true;
+    bool subscription_ids_available = true; ///< false: a SUBSCRIBE with one ends the connection with 0xA1
     bool will_allowed = true;
     std::uint16_t keepalive_s = 0;  ///< 0 = as the client asked (within limits)
     std::string assigned_client_id; ///< MQTT 5: set when the client sent an empty one

@@ -372,6 +372,7 @@ void Broker::Core::send_connack(
         connack.qos_max = admission.qos_max;
         connack.retain_available = admission.retain_available;
         connack.wildcard_available = admission.wildcard_available;
+        connack.subscription_ids_available = admission.subscription_ids_available;
         connack.packet_bytes_max = limits_.packet_bytes_max;
         connack.topic_alias_max = limits_.topic_alias_max;
         if (pending.client_id.empty())

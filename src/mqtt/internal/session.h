@@ -206,6 +206,7 @@ struct Session {
     std::uint8_t qos_max = 2;
     bool retain_available = true;
     bool wildcard_available = true;
+    bool subscription_ids_available = true;
     bool is_replaying = false;                                ///< listed in Core::replaying_
     std::unique_ptr<std::vector<Subscription>> subscriptions; ///< in the order of their text; null for none
     std::unique_ptr<Flow> flow;

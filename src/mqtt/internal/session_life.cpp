@@ -87,6 +87,7 @@ SessionId Broker::Core::attach(
     session->qos_max = admission.qos_max;
     session->retain_available = admission.retain_available;
     session->wildcard_available = admission.wildcard_available;
+    session->subscription_ids_available = admission.subscription_ids_available;
     if (session->version == ProtocolVersion::v5) {
         session->expiry_s = std::min(pending.session_expiry_s, limits_.session_expiry_s_max);
     } else {

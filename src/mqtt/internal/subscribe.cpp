@@ -72,6 +72,10 @@ void Broker::Core::handle_subscribe(ConnId id, const Frame& frame, Mono now) {
         protocol_end(id, packet.error().reason, now);
         return;
     }
+    if (packet->subscription_id != 0 && !sessions_.find(conn.session)->subscription_ids_available) {
+        protocol_end(id, ReasonCode::subscription_identifiers_not_supported, now); // section 3.2.2.3.12
+        return;
+    }
     // The whole packet is judged before any of it is kept.
     std::vector<Result<TopicFilter>> filters;
     filters.reserve(packet->filters.size());

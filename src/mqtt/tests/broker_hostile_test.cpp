@@ -486,6 +486,23 @@ TEST_CASE("wildcard subscriptions that are not available are refused with 0xA2")
     CHECK(peer.subscribe("a/b") == ReasonCode::granted_qos0);
 }
 
+TEST_CASE("subscription identifiers that are not available end the connection with 0xA1") {
+    Bench bench;
+    bench.host.prototype.subscription_ids_available = false;
+    Peer peer(bench);
+    CHECK_FALSE(peer.join("p").subscription_ids_available);
+    CHECK(peer.subscribe("a") == ReasonCode::granted_qos0);
+    Subscribe packet;
+    packet.packet_id = 9;
+    packet.subscription_id = 3;
+    packet.filters.push_back(wanting("b", 0));
+    Bytes bytes;
+    encode_subscribe(bytes, packet, ProtocolVersion::v5);
+    peer.raw(bytes);
+    CHECK(peer.goodbye() == ReasonCode::subscription_identifiers_not_supported);
+    CHECK(bench.broker.stats().subscriptions == 0);
+}
+
 TEST_CASE("no local keeps a client's own messages from it; with a shared subscription it is an error") {
     Bench bench;
     Peer peer(bench);
