@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::int64_t day_ms = 86'400'000;
 constexpr std::size_t attempts_kept_max = 10'000;
+constexpr std::int64_t used_every_ms = 60'000; ///< the last use of a token is saved at most this often
 
 Error wrong_login() {
     return {
@@ -73,7 +74,7 @@ std::optional<Role> parse_role(std::string_view text) noexcept {
 }
 
 Accounts::Accounts(io::Env& env, MetaDb& db, AccountLimits limits)
-    : env_(env), db_(db), limits_(limits), worker_(env.make_worker("password")) {}
+    : env_(env), db_(db), limits_(limits), used_timer_(env.loop()), worker_(env.make_worker("password")) {}
 
 Accounts::~Accounts() = default;
 
@@ -85,56 +86,38 @@ Result<std::unique_ptr<Accounts>> Accounts::open(io::Env& env, MetaDb& db, Accou
 
 Result<void> Accounts::load() {
     store::Database& db = db_.at_start();
-    auto select = db.prepare("SELECT name, role, password, created_ms FROM account");
-    if (!select)
-        return fail(std::move(select).error());
-    while (true) {
-        const auto more = select->step();
-        if (!more)
-            return fail(more.error());
-        if (!*more)
-            break;
-        Account account{
-            std::string(select->text(0)), Role::viewer, std::string(select->text(2)), select->integer(3)
-        };
+    auto accounts = db.prepare("SELECT name, role, password, created_ms FROM account");
+    if (!accounts)
+        return fail(std::move(accounts).error());
+    BRIM_TRY(store::each_row(*accounts, [this](const store::Statement& row) {
+        const std::string name(row.text(0));
         // An unreadable role is the least one.
-        account.role = parse_role(select->text(1)).value_or(Role::viewer);
-        accounts_[account.name] = account;
-    }
+        const Role role = parse_role(row.text(1)).value_or(Role::viewer);
+        accounts_[name] = {name, role, std::string(row.text(2)), row.integer(3)};
+    }));
     auto tokens =
         db.prepare("SELECT id, digest, name, role, account, created_ms, expires_ms, used_ms FROM token");
     if (!tokens)
         return fail(std::move(tokens).error());
-    while (true) {
-        const auto more = tokens->step();
-        if (!more)
-            return fail(more.error());
-        if (!*more)
-            break;
-        ApiToken token{
-            std::string(tokens->text(0)),
-            std::string(tokens->blob(1)),
-            std::string(tokens->text(2)),
-            parse_role(tokens->text(3)).value_or(Role::viewer),
-            std::string(tokens->text(4)),
-            tokens->integer(5),
-            tokens->integer(6),
-            tokens->integer(7)
-        };
+    BRIM_TRY(store::each_row(*tokens, [this](const store::Statement& row) {
+        ApiToken token;
+        token.id = row.text(0);
+        token.digest = row.blob(1);
+        token.name = row.text(2);
+        token.role = parse_role(row.text(3)).value_or(Role::viewer);
+        token.account = row.text(4);
+        token.created_ms = row.integer(5);
+        token.expires_ms = row.integer(6);
+        token.used_ms = token.used_saved_ms = row.integer(7);
         token_of_[token.digest] = token.id;
         tokens_[token.id] = std::move(token);
-    }
+    }));
     auto sessions = db.prepare("SELECT digest, account, expires_ms FROM session");
     if (!sessions)
         return fail(std::move(sessions).error());
-    while (true) {
-        const auto more = sessions->step();
-        if (!more)
-            return fail(more.error());
-        if (!*more)
-            break;
-        sessions_[std::string(sessions->blob(0))] = {std::string(sessions->text(1)), sessions->integer(2)};
-    }
+    BRIM_TRY(store::each_row(*sessions, [this](const store::Statement& row) {
+        sessions_[std::string(row.blob(0))] = {std::string(row.text(1)), row.integer(2)};
+    }));
     if (accounts_.empty())
         setup_token_ = env_.random().alnum(32);
     auto nobody = password_hash(env_.random().alnum(16), env_.random().alnum(16));
@@ -300,8 +283,34 @@ Caller Accounts::by_token(std::string_view token) {
     if (account == accounts_.end() || (known.expires_ms != 0 && known.expires_ms <= now))
         return {};
     known.used_ms = now;
+    if (now - known.used_saved_ms >= used_every_ms || now < known.used_saved_ms) {
+        known.used_saved_ms = now;
+        used_.push_back(known.id);
+        if (!used_timer_.running())
+            used_timer_.start(std::chrono::seconds{1}, [this] { save_used(); });
+    }
     // A token never has more than its owner has today.
     return {known.account, std::min(known.role, account->second.role), false};
+}
+
+void Accounts::save_used() {
+    std::vector<std::pair<std::string, std::int64_t>> rows;
+    for (const std::string& id : std::exchange(used_, {})) {
+        if (const auto found = tokens_.find(id); found != tokens_.end())
+            rows.emplace_back(id, found->second.used_ms);
+    }
+    auto job = [rows = std::move(rows)](store::Database& db) -> Result<void> {
+        auto update = db.prepare("UPDATE token SET used_ms = ?2 WHERE id = ?1");
+        if (!update)
+            return fail(std::move(update).error());
+        for (const auto& [id, used_ms] : rows)
+            BRIM_TRY(update->bind(1, id).bind(2, used_ms).run());
+        return {};
+    };
+    db_.write(std::move(job), [this](const Result<void>& saved) {
+        if (!saved)
+            env_.log().warn("accounts", "last use of tokens not saved", {{"cause", saved.error().text()}});
+    });
 }
 
 void Accounts::create_account(std::string name, Role role, std::string password, Done done) {

@@ -35,8 +35,9 @@ struct ApiToken {
     Role role = Role::viewer;
     std::string account;
     std::int64_t created_ms = 0;
-    std::int64_t expires_ms = 0; ///< 0 = never
-    std::int64_t used_ms = 0;
+    std::int64_t expires_ms = 0;    ///< 0 = never
+    std::int64_t used_ms = 0;       ///< saved at most once a minute
+    std::int64_t used_saved_ms = 0; ///< what was saved, or is about to be
 };
 
 /// Who makes a request.
@@ -128,6 +129,7 @@ private:
     /// True when giving `name` that role (none = deleting it) leaves the hub without an administrator.
     bool takes_last_admin(const std::string& name, std::optional<Role> role) const;
     void end_sessions(const std::string& account);
+    void save_used();
 
     io::Env& env_;
     MetaDb& db_;
@@ -139,7 +141,9 @@ private:
     std::unordered_map<std::string, Attempts> attempts_;    ///< "account NAME" and "address IP"
     std::uint64_t changes_ = 0;
     std::string setup_token_;
-    std::string nobody_hash_; ///< checked for unknown names, so that they take as long
+    std::string nobody_hash_;       ///< checked for unknown names, so that they take as long
+    std::vector<std::string> used_; ///< tokens whose last use is to be saved
+    io::Timer used_timer_;
     std::unique_ptr<io::Worker> worker_;
 };
 
