@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t waiting_writes_max = 1'024;
 
-constexpr std::array<const char*, 3> steps{
+constexpr std::array<const char*, 4> steps{
     R"(CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES('boot', 0), ('next_product', 1), ('next_device', 1);
 CREATE TABLE product(
@@ -46,6 +46,10 @@ CREATE TABLE session(
     R"(CREATE TABLE device_tag(
     device INTEGER NOT NULL REFERENCES device(id) ON DELETE CASCADE, system INTEGER NOT NULL, key TEXT NOT NULL,
     value TEXT NOT NULL, PRIMARY KEY(device, system, key)) STRICT, WITHOUT ROWID;)",
+    // Status 0: begun and not yet answered.
+    R"(CREATE TABLE answer(
+    id BLOB PRIMARY KEY, body_digest BLOB NOT NULL, status INTEGER NOT NULL, sealed BLOB NOT NULL,
+    created_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;)",
 };
 
 } // namespace

@@ -101,6 +101,7 @@ struct Api::State {
 
     std::unique_ptr<Accounts> accounts;
     ApiContext context;
+    std::unique_ptr<AnswerBook> answers;
     std::unique_ptr<Router> router;
     std::string errors_page;
     std::uint64_t requests = 0;
@@ -174,6 +175,11 @@ Result<std::unique_ptr<Api>> Api::open(ApiParts parts) {
         return fail(std::move(router).error());
     state->router = std::move(*router);
     state->router->log_to(parts.env.log());
+    auto answers = AnswerBook::open(parts.env, parts.db);
+    if (!answers)
+        return fail(std::move(answers).error());
+    state->answers = std::move(*answers);
+    state->router->keep_answers(*state->answers);
     state->errors_page = error_page(errors_document());
     return std::unique_ptr<Api>(new Api(std::move(state)));
 }

@@ -1,5 +1,6 @@
 // A device's properties, history, events and services.
 
+#include "hub/api/conditional.h"
 #include "hub/api/handlers.h"
 #include "hub/api/shapes.h"
 
@@ -30,9 +31,22 @@ Json property_states(Device& device) {
     return items;
 }
 
+/// Of what a property set changes: the desired values. Reports do not change it.
+std::string desired_tag(Device& device) {
+    std::string content = std::to_string(device.id);
+    for (const PropertyId id : device.product->model_ids) {
+        const bool present = device.desired_value(id) != nullptr;
+        content +=
+            ';' + std::to_string(id) + (present ? '=' : '-') + std::to_string(device.desired_version(id));
+    }
+    return entity_tag(content);
+}
+
 void set_properties(Call call, ApiContext& context) {
     Device* device = device_of(call, context);
     if (device == nullptr)
+        return;
+    if (!may_change(call, desired_tag(*device), "desired values of device \"" + device->key().text() + '"'))
         return;
     const Json values = call.body["values"];
     const DeviceId id = device->id;
@@ -52,6 +66,7 @@ void set_properties(Call call, ApiContext& context) {
                 *still, still->product->model->properties()[at], still->product->model_ids[at]
             ));
         }
+        call.etag = desired_tag(*still);
         call.answer(202, Json::object({{"delivered", *sent}, {"properties", std::move(items)}}));
     };
     context.parts.access.downlink().set_properties(*device, values, std::move(done));
@@ -186,6 +201,7 @@ void add_data_handlers(Handlers& handlers, ApiContext& context) {
         Device* device = device_of(call, context);
         if (device == nullptr)
             return;
+        call.etag = desired_tag(*device);
         Json items = property_states(*device);
         const std::size_t total = items.items().size();
         call.answer(200, page_json(std::move(items), {}, total));

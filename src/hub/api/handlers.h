@@ -33,6 +33,8 @@ void add_system_handlers(Handlers& handlers, ApiContext& context);
 
 /// The device a call's path names; answers the call and returns null when there is none.
 Device* device_of(Call& call, ApiContext& context);
+/// True when the request's If-Match allows a change of what has this entity tag now; else answers 412.
+bool may_change(Call& call, const std::string& tag, std::string_view object);
 /// One page of devices in order of id, of those `keep` accepts.
 void answer_devices(Call& call, ApiContext& context, const std::function<bool(const Device&)>& keep);
 /// Cookie of a new session; Secure when the request came over TLS.

@@ -1,5 +1,6 @@
 // Products and their thing models.
 
+#include "hub/api/conditional.h"
 #include "hub/api/handlers.h"
 #include "hub/api/shapes.h"
 
@@ -61,6 +62,19 @@ void list_products(Call& call, ApiContext& context) {
 
 } // namespace
 
+bool may_change(Call& call, const std::string& tag, std::string_view object) {
+    if (allows_change(call.request.headers, tag))
+        return true;
+    constexpr int precondition_failed = 412;
+    call.answer(
+        {Errc::conflict, std::string(object), "it was changed since it was read", "read it again, then decide"
+        },
+        {},
+        precondition_failed
+    );
+    return false;
+}
+
 void add_product_handlers(Handlers& handlers, ApiContext& context) {
     Registry& registry = context.parts.registry;
     handlers["listProducts"] = [&context](Call call) { list_products(call, context); };
@@ -103,12 +117,20 @@ void add_product_handlers(Handlers& handlers, ApiContext& context) {
     };
     handlers["getModel"] = [&context](Call call) {
         const Product* product = product_of(call, context);
-        if (product != nullptr)
-            call.answer(200, product->model->to_tsl(product->product_key));
+        if (product == nullptr)
+            return;
+        const Json model = product->model->to_tsl(product->product_key);
+        call.etag = entity_tag(model.text());
+        if (has_already(call.request.headers, call.etag))
+            return call.responder.respond(304, {{"ETag", call.etag}, {"Cache-Control", "no-store"}}, {});
+        call.answer(200, model);
     };
     handlers["putModel"] = [&context](Call call) {
         Product* product = product_of(call, context);
         if (product == nullptr)
+            return;
+        const std::string present = entity_tag(product->model->to_tsl(product->product_key).text());
+        if (!may_change(call, present, "model of product " + product->product_key))
             return;
         auto model = model_of(call, call.body);
         if (model == nullptr)
@@ -117,7 +139,9 @@ void add_product_handlers(Handlers& handlers, ApiContext& context) {
         auto done = [model, key, call = std::move(call)](const Result<void>& stored) mutable {
             if (!stored)
                 return call.answer(stored.error());
-            call.answer(200, model->to_tsl(key));
+            const Json json = model->to_tsl(key);
+            call.etag = entity_tag(json.text());
+            call.answer(200, json);
         };
         context.parts.registry.put_model(*product, model, std::move(done));
     };

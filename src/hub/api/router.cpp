@@ -139,9 +139,12 @@ std::int64_t Call::integer(std::string_view query_parameter, std::int64_t otherw
 }
 
 void Call::answer(int status, const Json& json) {
-    responder.respond(
-        status, {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}}, json.text()
-    );
+    if (keep)
+        return keep({status, "application/json", json.text()}, std::move(responder));
+    io::HttpHeaders headers{{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    if (!etag.empty())
+        headers.add("ETag", etag);
+    responder.respond(status, headers, json.text());
 }
 
 void Call::answer_empty(int status) {
@@ -157,7 +160,11 @@ void Call::answer(const Error& error, const std::vector<SchemaProblem>& problems
             {{"request", id}, {"method", request.method}, {"path", request.path}, {"cause", error.text()}}
         );
     }
-    answer_problem(responder, error, {id, problems, status, {}});
+    const ProblemDetails details{id, problems, status, {}};
+    const int sent = status == 0 ? http_status(error.code) : status;
+    if (keep)
+        return keep({sent, "application/problem+json", problem_text(error, details)}, std::move(responder));
+    answer_problem(responder, error, details);
 }
 
 Result<std::unique_ptr<Router>>
@@ -196,6 +203,7 @@ Result<void> Router::read_operation(const std::string& path, std::string_view me
     if (!handlers_.contains(operation.id))
         return fail(Errc::not_found, object, "has no handler", "write one");
     operation.role = *role;
+    operation.idempotent = item["x-brim-idempotent"].as_bool();
     operation.body_bytes_max = static_cast<std::size_t>(item["x-brim-body-bytes-max"].as_int(65'536));
     for (const Json& given : item["parameters"].items()) {
         const Json* parameter = &given;
@@ -335,7 +343,70 @@ void Router::run(io::HttpRequest request, io::HttpResponder responder, const Cal
         }
         call.body = std::move(*body);
     }
+    if (const std::string* key = call.request.headers.find("Idempotency-Key");
+        key != nullptr && operation->idempotent && book_ != nullptr) {
+        return run_once(std::move(call), std::string(*key));
+    }
     handlers_.at(operation->id)(std::move(call));
+}
+
+namespace {
+
+/// Nothing was done, so a later try may do it.
+bool was_not_done(int status) {
+    return status == 429 || status == 500 || status == 503 || status == 507;
+}
+
+Error key_error(AnswerBook::State state) {
+    if (state == AnswerBook::State::other)
+        return {Errc::invalid, "Idempotency-Key", "was used for another request", "send a new one"};
+    if (state == AnswerBook::State::running)
+        return {Errc::conflict, "Idempotency-Key", "the first request is under way", "ask again in a second"};
+    return {
+        Errc::conflict,
+        "Idempotency-Key",
+        "the first request was cut short by a restart of the hub",
+        "look whether it was done, then use a new key"
+    };
+}
+
+} // namespace
+
+void Router::run_once(Call call, const std::string& key) const {
+    const std::string scope = call.caller.account + '\n' + call.operation->id + '\n' + call.request.target;
+    const std::string body = call.request.body;
+    auto begun = [this, key, call = std::move(call)](Result<AnswerBook::Found> found) mutable {
+        using State = AnswerBook::State;
+        if (!found)
+            return call.answer(found.error());
+        if (found->state == State::answered) {
+            const io::HttpHeaders headers{
+                {"Content-Type", found->answer.type},
+                {"Cache-Control", "no-store"},
+                {"Idempotency-Replayed", "true"}
+            };
+            return call.responder.respond(found->answer.status, headers, found->answer.body);
+        }
+        if (found->state != State::fresh)
+            return call.answer(key_error(found->state));
+        call.keep =
+            [book = book_, key, id = found->id](AnswerBook::Answer answer, io::HttpResponder responder) {
+                // Shared with the completion, which must be copyable.
+                auto waiting = std::make_shared<io::HttpResponder>(std::move(responder));
+                auto send = [answer, waiting] {
+                    io::HttpHeaders headers{{"Content-Type", answer.type}, {"Cache-Control", "no-store"}};
+                    if (answer.status == 429)
+                        headers.add("Retry-After", "5");
+                    waiting->respond(answer.status, headers, answer.body);
+                };
+                if (was_not_done(answer.status))
+                    book->release(id, std::move(send));
+                else
+                    book->finish(id, key, answer, std::move(send));
+            };
+        handlers_.at(call.operation->id)(std::move(call));
+    };
+    book_->begin(scope, key, body, std::move(begun));
 }
 
 } // namespace brim::hub

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "hub/api/accounts.h"
+#include "hub/api/answer_book.h"
 #include "hub/api/schema.h"
 #include "io/http_server.h"
 
@@ -29,6 +30,7 @@ struct Operation {
     std::vector<std::string> segments; ///< "{name}" for a parameter
     Role role = Role::admin;
     std::size_t body_bytes_max = 65'536;
+    bool idempotent = false; ///< takes an Idempotency-Key
     std::vector<Parameter> query;
     const Json* body = nullptr; ///< schema of the JSON body; null = no body
 };
@@ -44,6 +46,9 @@ struct Call {
     Caller caller;
     std::string id{}; ///< of the request, a URN; in problems and in the log
     Log* log = nullptr;
+    std::string etag{}; ///< sent with the answer when not empty
+    /// With an Idempotency-Key: keeps the answer, then sends it.
+    std::function<void(AnswerBook::Answer, io::HttpResponder)> keep{};
 
     std::string_view at(std::string_view path_parameter) const;
     std::string_view text(std::string_view query_parameter) const; ///< empty when absent
@@ -99,18 +104,23 @@ public:
     /// Where answers of 500 and above are noted.
     void log_to(Log& log) { log_ = &log; }
 
+    /// Where answers to requests with an Idempotency-Key are kept; without one the header means nothing.
+    void keep_answers(AnswerBook& book) { book_ = &book; }
+
     const std::vector<Operation>& operations() const { return operations_; }
 
 private:
     Router() = default;
     Result<void> read_operation(const std::string& path, std::string_view method, const Json& item);
     bool check_query(Call& call) const;
+    void run_once(Call call, const std::string& key) const;
 
     Json document_;
     std::unique_ptr<Schemas> schemas_;
     std::vector<Operation> operations_;
     std::map<std::string, Handler> handlers_;
     Log* log_ = nullptr;
+    AnswerBook* book_ = nullptr;
 };
 
 } // namespace brim::hub
