@@ -48,6 +48,12 @@ public:
 
     Downlink& downlink() { return downlink_; }
 
+    /// For connections that come from now on.
+    void set_keepalive(std::uint16_t s_min, std::uint16_t s_max) {
+        options_.keepalive_s_min = s_min;
+        options_.keepalive_s_max = s_max;
+    }
+
     /// Ends the device's session, and those of its sub-devices, now. `why` becomes its offline reason.
     void kick(Device& device, mqtt::ReasonCode reason, std::string_view why);
     /// The topology changed by the API: tells the gateway, logs the sub-device out when it was bound there.

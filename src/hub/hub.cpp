@@ -161,6 +161,13 @@ void Hub::add_metrics() {
     io::register_process_metrics(metrics);
 }
 
+void Hub::reload(const HubConfig& config) {
+    config_.public_url = config.public_url;
+    config_.drain_wait = config.drain_wait;
+    access_->set_keepalive(config.access.keepalive_s_min, config.access.keepalive_s_max);
+    ingest_->set_retention(config.ingest.retention);
+}
+
 void Hub::drain(std::move_only_function<void()> done) {
     auto finished =
         std::make_shared<std::move_only_function<void()>>(std::move(done)); // shared: timer or close, once

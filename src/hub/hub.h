@@ -35,6 +35,10 @@ public:
     /// latest after drain_wait). Once.
     void drain(std::move_only_function<void()> done);
 
+    /// Takes what can change while running: public_url, drain_wait, keep-alive limits (of later connections),
+    /// history limits. The rest of `config` is not looked at.
+    void reload(const HubConfig& config);
+
     // For tests and the assembly's own doctor.
     Registry& registry() { return *registry_; }
 

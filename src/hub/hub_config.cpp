@@ -218,4 +218,12 @@ Result<HubConfig> make_hub_config(const Config& config) {
     return made;
 }
 
+LogLevel log_level(const Config& config) {
+    const std::string& level = config.text("log.level");
+    return level == "debug"   ? LogLevel::debug
+           : level == "warn"  ? LogLevel::warn
+           : level == "error" ? LogLevel::error
+                              : LogLevel::info;
+}
+
 } // namespace brim::hub

@@ -35,5 +35,6 @@ struct HubConfig {
 /// unsafe-anonymous the same and a loopback address. Without [[listener]] the defaults are MQTT
 /// 127.0.0.1:1883 and HTTP 127.0.0.1:8080.
 Result<HubConfig> make_hub_config(const Config& config);
+LogLevel log_level(const Config& config);
 
 } // namespace brim::hub

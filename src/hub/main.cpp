@@ -1,6 +1,7 @@
 // brim-hub: reads settings, builds a Hub on the machine, runs it.
 
 #include "hub/hub.h"
+#include "hub/reload.h"
 #include "io/real_env.h"
 #include "io/resident.h"
 
@@ -119,6 +120,34 @@ void feed_watchdog(io::Timer& timer, Log& log) {
     });
 }
 
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words)
+        text += (text.empty() ? "" : " ") + word;
+    return text.empty() ? "-" : text;
+}
+
+void reload_settings(hub::Reload& reload, hub::Hub& hub, Log& log) {
+    const auto read = reload.read();
+    if (!read) {
+        const Error& why = read.error();
+        log.error(
+            "hub",
+            "the configuration is not valid; the running one stays",
+            {{"object", why.object}, {"cause", why.cause}, {"fix", why.fix}}
+        );
+        return;
+    }
+    log.set_level(read->log_level);
+    hub.reload(read->settings);
+    log.write(
+        read->later.empty() ? LogLevel::info : LogLevel::warn,
+        "hub",
+        read->later.empty() ? "configuration read again" : "configuration read again; a part needs a restart",
+        {{"taken", joined(read->taken)}, {"needs_restart", joined(read->later)}}
+    );
+}
+
 int run(const ConfigSource& source) {
     const auto config = Config::load(hub::hub_schema(), source);
     if (!config) {
@@ -130,11 +159,7 @@ int run(const ConfigSource& source) {
         return complain(settings.error());
     const SystemClock clock;
     Log::Options log_options;
-    const std::string& level = config->text("log.level");
-    log_options.level = level == "debug"   ? LogLevel::debug
-                        : level == "warn"  ? LogLevel::warn
-                        : level == "error" ? LogLevel::error
-                                           : LogLevel::info;
+    log_options.level = hub::log_level(*config);
     if (config->text("log.format") == "json")
         log_options.format = LogFormat::json;
     Log log(clock, log_options);
@@ -145,9 +170,13 @@ int run(const ConfigSource& source) {
     // dies of it, with the whole process.
     std::unique_ptr<hub::Hub> hub;
     bool draining = false;
+    hub::Reload reload(*config, source);
     auto signals = io::SignalWatch::create(env.loop(), {SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
-        if (signal == SIGHUP)
+        if (signal == SIGHUP) {
+            if (hub != nullptr && !draining)
+                reload_settings(reload, *hub, log);
             return;
+        }
         if (draining || hub == nullptr)
             return env.loop().stop(); // the second one does not wait: acknowledged data is safe already
         draining = true;
