@@ -51,12 +51,13 @@ std::vector<std::string> names_of(const X509* certificate) {
             continue;
         const unsigned char* const bytes = ASN1_STRING_get0_data(value);
         const auto size = static_cast<std::size_t>(ASN1_STRING_length(value));
-        std::array<char, INET6_ADDRSTRLEN> text{};
-        if (name->type == GEN_DNS)
+        if (name->type == GEN_DNS) {
             found.emplace_back(reinterpret_cast<const char*>(bytes), size);
-        else if (size == 4 && inet_ntop(AF_INET, bytes, text.data(), text.size()) != nullptr)
-            found.emplace_back(text.data());
-        else if (size == 16 && inet_ntop(AF_INET6, bytes, text.data(), text.size()) != nullptr)
+            continue;
+        }
+        std::array<char, INET6_ADDRSTRLEN> text{};
+        const int family = size == 4 ? AF_INET : AF_INET6;
+        if ((size == 4 || size == 16) && inet_ntop(family, bytes, text.data(), text.size()) != nullptr)
             found.emplace_back(text.data());
     }
     return found;
