@@ -235,7 +235,7 @@ void Downlink::on_reply(Device& device, std::string_view payload) {
     if (reply->code == 200)
         return; // confirmed only by the report that follows
     if (reply->code == code_offline)
-        return retry(device, *call);
+        return retry(device, std::move(call));
     for (const auto& [property, version] : call->desired) {
         DesiredValue* desired = device.desired_value(property);
         if (desired == nullptr || desired->version != version)
@@ -249,11 +249,30 @@ void Downlink::on_reply(Device& device, std::string_view payload) {
     }
 }
 
-void Downlink::retry(Device& device, const Call& call) {
-    // Not a refusal: the value stays pending, and the login that ends the absence sends it. If that was
-    // faster than this reply, nothing else would.
-    if (!device.online || device.epoch == call.epoch)
+void Downlink::retry(Device& device, std::unique_ptr<Call> call) {
+    // Not a refusal: the value stays pending, and the login that ends the absence sends it.
+    if (!device.online)
         return;
+    // That login was faster than this reply: nothing else would send it.
+    if (device.epoch != call->epoch)
+        return send_again(device, *call);
+    // No logout came: the absence may be too short for the gateway to tell us. Ask again in a while.
+    if (calls_.size() >= limits_.calls_max)
+        return;
+    const std::string id = next_id();
+    call->deadline.start(limits_.offline_wait, [this, id] {
+        const auto node = calls_.extract(id);
+        if (node.empty())
+            return;
+        const Call& waited = *node.mapped();
+        Device* still = registry_.device(waited.device);
+        if (still != nullptr && still->online && still->epoch == waited.epoch)
+            send_again(*still, waited);
+    });
+    calls_.emplace(id, std::move(call));
+}
+
+void Downlink::send_again(Device& device, const Call& call) {
     std::vector<PropertyId> again;
     for (const auto& [property, version] : call.desired) {
         const DesiredValue* desired = device.desired_value(property);

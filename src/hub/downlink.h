@@ -31,6 +31,8 @@ struct DownlinkLimits {
     std::size_t calls_per_device_max = 64;
     std::chrono::milliseconds set_wait{10'000
     }; ///< for the reply to a property set; the desired value stays pending
+    std::chrono::milliseconds offline_wait{5'000
+    }; ///< until a set is sent again that the gateway of a logged-in device answered with "offline"
 };
 
 class Downlink {
@@ -64,7 +66,9 @@ private:
     struct Call;
     std::string next_id();
     bool send_set(Device& device, const std::vector<PropertyId>& properties);
-    void retry(Device& device, const Call& call);
+    void retry(Device& device, std::unique_ptr<Call> call);
+    /// Those of its values that still wait.
+    void send_again(Device& device, const Call& call);
     void publish_desired(Device& device, const DesiredValue& desired);
 
     io::Env& env_;

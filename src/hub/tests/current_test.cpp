@@ -176,7 +176,14 @@ TEST_CASE("[desired-1.1] a set that the gateway answers with 109001 stays pendin
     REQUIRE(gateway.count(topic) == 3);
     refuse(late, 109'001);
     CHECK(gateway.count(topic) == 4);
+    // Gone and back without a login in between: only time tells.
+    refuse(gateway.last(topic), 109'001);
+    CHECK(gateway.count(topic) == 4);
+    rig.world.run_for(5s);
+    CHECK(gateway.count(topic) == 5);
     refuse(gateway.last(topic), 460);
+    rig.world.run_for(10s);
+    CHECK(gateway.count(topic) == 5);
     CHECK(rig.at("a1", "d1").desired_value(0)->state == DesiredState::failed);
 }
 
