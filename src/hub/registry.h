@@ -43,6 +43,8 @@ struct Product {
     std::size_t device_count = 0;
 
     PropertyId property_id(std::string_view identifier) const; ///< -1 when the product never had it
+    /// Gives every property of the model its lasting number; after the model was set.
+    void intern_properties();
 
     bool is_event_column(PropertyId property) const { return property == event_column; }
 };

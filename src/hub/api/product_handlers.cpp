@@ -75,6 +75,42 @@ bool may_change(Call& call, const std::string& tag, std::string_view object) {
     return false;
 }
 
+namespace {
+
+void get_model(Call call, ApiContext& context) {
+    const Product* product = product_of(call, context);
+    if (product == nullptr)
+        return;
+    const Json model = product->model->to_tsl(product->product_key);
+    call.etag = entity_tag(model.text());
+    if (has_already(call.request.headers, call.etag))
+        return call.responder.respond(304, {{"ETag", call.etag}, {"Cache-Control", "no-store"}}, {});
+    call.answer(200, model);
+}
+
+void put_model(Call call, ApiContext& context) {
+    Product* product = product_of(call, context);
+    if (product == nullptr)
+        return;
+    const std::string present = entity_tag(product->model->to_tsl(product->product_key).text());
+    if (!may_change(call, present, "model of product " + product->product_key))
+        return;
+    auto model = model_of(call, call.body);
+    if (model == nullptr)
+        return;
+    const std::string key = product->product_key;
+    auto done = [model, key, call = std::move(call)](const Result<void>& stored) mutable {
+        if (!stored)
+            return call.answer(stored.error());
+        const Json json = model->to_tsl(key);
+        call.etag = entity_tag(json.text());
+        call.answer(200, json);
+    };
+    context.parts.registry.put_model(*product, model, std::move(done));
+}
+
+} // namespace
+
 void add_product_handlers(Handlers& handlers, ApiContext& context) {
     Registry& registry = context.parts.registry;
     handlers["listProducts"] = [&context](Call call) { list_products(call, context); };
@@ -115,36 +151,8 @@ void add_product_handlers(Handlers& handlers, ApiContext& context) {
             }
         );
     };
-    handlers["getModel"] = [&context](Call call) {
-        const Product* product = product_of(call, context);
-        if (product == nullptr)
-            return;
-        const Json model = product->model->to_tsl(product->product_key);
-        call.etag = entity_tag(model.text());
-        if (has_already(call.request.headers, call.etag))
-            return call.responder.respond(304, {{"ETag", call.etag}, {"Cache-Control", "no-store"}}, {});
-        call.answer(200, model);
-    };
-    handlers["putModel"] = [&context](Call call) {
-        Product* product = product_of(call, context);
-        if (product == nullptr)
-            return;
-        const std::string present = entity_tag(product->model->to_tsl(product->product_key).text());
-        if (!may_change(call, present, "model of product " + product->product_key))
-            return;
-        auto model = model_of(call, call.body);
-        if (model == nullptr)
-            return;
-        const std::string key = product->product_key;
-        auto done = [model, key, call = std::move(call)](const Result<void>& stored) mutable {
-            if (!stored)
-                return call.answer(stored.error());
-            const Json json = model->to_tsl(key);
-            call.etag = entity_tag(json.text());
-            call.answer(200, json);
-        };
-        context.parts.registry.put_model(*product, model, std::move(done));
-    };
+    handlers["getModel"] = [&context](Call call) { get_model(std::move(call), context); };
+    handlers["putModel"] = [&context](Call call) { put_model(std::move(call), context); };
 }
 
 } // namespace brim::hub
