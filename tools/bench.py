@@ -34,9 +34,17 @@ def run_json(settings: Settings) -> list[Row]:
         return run_program(command + (["--seconds", "0.2"] if settings.quick else []), result)
 
 
+def run_core(settings: Settings) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="core-bench-") as folder:
+        result = pathlib.Path(folder) / "rows.json"
+        command = [program(settings.build, "core_bench"), "--json", str(result)]
+        return run_program(command + (["--seconds", "0.05"] if settings.quick else []), result)
+
+
 BENCHES: dict[str, tuple[str, Callable[[Settings], list[Row]]]] = {
     "log": ("durable log beside SQLite and a bare preallocated file", run_log),
     "broker": ("MQTT broker beside mosquitto and the bare loop", broker_run.run),
+    "core": ("broker core without sockets beside a loop that only cuts and copies", run_core),
     "json": ("validated property reports beside nlohmann and simdjson", run_json),
     "e2e": ("driver -> edge -> hub: memory, CPU for each value, latency", lambda settings: plant_run.run(settings, True)),
     "rest": ("memory of edge and hub at rest", lambda settings: plant_run.run(settings, False)),
