@@ -61,6 +61,30 @@ public:
     /// call again.
     Decoded<std::optional<Frame>> next(ByteView& input);
 
+    /// The same for what comes most often, inline: true when a whole, sound packet lies at the front of
+    /// `input` and nothing was held back. False says nothing: ask next().
+    bool next_whole(ByteView& input, Frame& frame) {
+        if (partial_ || input.size() < 2)
+            return false;
+        const auto byte_at = [&input](std::size_t i) { return static_cast<std::uint8_t>(input[i]); };
+        std::uint32_t body_bytes = byte_at(1);
+        std::uint32_t header_bytes = 2;
+        if (body_bytes >= 0x80) {
+            if (input.size() < 3 || byte_at(2) == 0 || byte_at(2) >= 0x80)
+                return false; // two bytes of length are enough for 16 KiB
+            body_bytes = (body_bytes & 0x7F) | std::uint32_t{byte_at(2)} << 7;
+            header_bytes = 3;
+        }
+        const std::uint32_t whole = header_bytes + body_bytes;
+        if (whole > input.size() || whole > packet_bytes_max_ || byte_at(0) < 0x10)
+            return false;
+        frame.type = static_cast<PacketType>(byte_at(0) >> 4);
+        frame.flags = static_cast<std::uint8_t>(byte_at(0) & 0x0F);
+        frame.body = input.substr(header_bytes, body_bytes);
+        input.remove_prefix(whole);
+        return true;
+    }
+
     /// True when nothing is held back.
     bool idle() const { return !partial_; }
 
@@ -84,6 +108,12 @@ decode_publish(const Frame& frame, ProtocolVersion version, Sender from, const C
 PacketError decode_publish_into(
     const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits, Publish& packet
 );
+/// The two halves of it, for who knows the topic to be sound: everything but the topic's text, and that. The
+/// second is for a packet that passed the first.
+PacketError decode_publish_fields(
+    const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits, Publish& packet
+);
+PacketError check_publish_topic(const Publish& packet, ProtocolVersion version, const CodecLimits& limits);
 /// PUBACK, PUBREC, PUBREL, PUBCOMP, by frame.type.
 Decoded<Ack> decode_ack(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);
 Decoded<Subscribe> decode_subscribe(const Frame& frame, ProtocolVersion version, const CodecLimits& limits);

@@ -76,7 +76,7 @@ void put_publish_properties(Bytes& out, const Publish& packet) {
 
 } // namespace
 
-PacketError decode_publish_into(
+PacketError decode_publish_fields(
     const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits, Publish& packet
 ) {
     PacketReader in(frame.body);
@@ -104,21 +104,30 @@ PacketError decode_publish_into(
     }
     if (in.ok() && version == ProtocolVersion::v5)
         read_publish_properties(in, packet, from, limits);
-    if (in.ok() && (!packet.topic.empty() || packet.topic_alias == 0)) {
-        if (!is_mqtt_text(packet.topic))
-            in.fail("the topic is not UTF-8 text that MQTT allows");
-        if (in.ok() && packet.topic.empty() && version == ProtocolVersion::v5) {
-            in.protocol_error("an empty topic without a topic alias");
-        }
-        if (!is_topic_name(packet.topic, limits.topic_bytes_max, limits.topic_levels_max)) {
-            in.fail("the topic is empty, too long or holds a wildcard", ReasonCode::topic_name_invalid);
-        }
-    }
     packet.payload = in.rest();
     if (in.ok() && packet.payload_is_utf8 && !is_utf8(packet.payload)) {
         in.fail("the payload is not the UTF-8 it claims", ReasonCode::payload_format_invalid);
     }
     return in.error();
+}
+
+PacketError check_publish_topic(const Publish& packet, ProtocolVersion version, const CodecLimits& limits) {
+    if (packet.topic.empty() && packet.topic_alias != 0)
+        return {ReasonCode::success, nullptr};
+    if (!is_mqtt_text(packet.topic))
+        return {ReasonCode::malformed_packet, "the topic is not UTF-8 text that MQTT allows"};
+    if (packet.topic.empty() && version == ProtocolVersion::v5)
+        return {ReasonCode::protocol_error, "an empty topic without a topic alias"};
+    if (!is_topic_name(packet.topic, limits.topic_bytes_max, limits.topic_levels_max))
+        return {ReasonCode::topic_name_invalid, "the topic is empty, too long or holds a wildcard"};
+    return {ReasonCode::success, nullptr};
+}
+
+PacketError decode_publish_into(
+    const Frame& frame, ProtocolVersion version, Sender from, const CodecLimits& limits, Publish& packet
+) {
+    const PacketError error = decode_publish_fields(frame, version, from, limits, packet);
+    return error.cause != nullptr ? error : check_publish_topic(packet, version, limits);
 }
 
 Decoded<Publish>

@@ -124,15 +124,19 @@ void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
     conn->is_busy = true;
     for (;;) {
         framer.limit(conn->stage == Stage::up ? limits_.packet_bytes_max : limits_.preauth_packet_bytes_max);
-        const auto frame = framer.next(bytes);
-        if (!frame) {
-            protocol_end(id, frame.error().reason, now);
-            return;
+        Frame frame;
+        if (!framer.next_whole(bytes, frame)) {
+            const auto next = framer.next(bytes);
+            if (!next) {
+                protocol_end(id, next.error().reason, now);
+                return;
+            }
+            if (!*next)
+                break;
+            frame = **next;
         }
-        if (!*frame)
-            break;
         conn->last_packet = now;
-        handle(id, **frame, now);
+        handle(id, frame, now);
         conn = conns_.find(id);
         if (conn == nullptr)
             return;
@@ -202,7 +206,15 @@ void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
     case PacketType::puback:
     case PacketType::pubrec:
     case PacketType::pubcomp:
-        handle_outbound_ack(id, frame, now);
+        if (frame.body.size() == 2 && frame.flags == 0 && frame.body != ByteView("\0\0", 2)) {
+            const auto high = static_cast<unsigned char>(frame.body[0]);
+            const auto low = static_cast<unsigned char>(frame.body[1]);
+            on_outbound_ack(
+                id, frame.type, static_cast<std::uint16_t>(high << 8 | low), ReasonCode::success, now
+            );
+        } else {
+            handle_outbound_ack(id, frame, now);
+        }
         return;
     case PacketType::pubrel:
         handle_pubrel(id, frame, now);

@@ -131,6 +131,7 @@ private:
     bool admit_inbound(ConnId id, Session& session, const Publish& packet, Mono now);
     void repeat_pubrec(ConnId id, Session& session, const Publish& packet);
     void settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now);
+    bool settle_at_once(ConnId id, const Conn* conn, Verdict verdict, std::size_t reached);
     void flush_acks(SessionId id);
     void send_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason);
     void handle_pubrel(ConnId id, const Frame& frame, Mono now);
@@ -138,12 +139,16 @@ private:
 
     // outbound.cpp
     void handle_outbound_ack(ConnId id, const Frame& frame, Mono now);
+    void on_outbound_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason, Mono now);
     Offered offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
     Offered enqueue(Session& session, Delivery delivery);
     bool window_open(const Conn& conn, Flow& flow) const;
-    bool send_window(ConnId conn_id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
+    bool send_window(
+        ConnId conn_id, Conn& conn, Session& session, Delivery delivery, Mono now, EncodeCache* cache
+    );
     bool send_publish(
         ConnId conn_id,
+        Conn& conn,
         Session& session,
         const Delivery& delivery,
         std::uint16_t packet_id,
@@ -177,8 +182,17 @@ private:
     void run_replays(Mono now);
 
     // route.cpp
+    struct CachedMatches {
+        std::uint64_t generation = 0;
+        std::string topic;
+        SubscriptionTree::Matches matches;
+    };
+
     std::size_t route(const MessagePtr& message, Mono now);
-    const SubscriptionTree::Matches& matches_for(const std::string& topic);
+    /// `slot` is cache_slot() of its topic.
+    std::size_t route(const MessagePtr& message, CachedMatches& slot, Mono now);
+    const SubscriptionTree::Matches& matches_for(const std::string& topic, CachedMatches& slot);
+    CachedMatches& cache_slot(std::string_view topic);
     bool offer_matches(
         std::span<const SubscriptionTree::Entry> entries,
         const MessagePtr& message,
@@ -205,12 +219,6 @@ private:
         if (count != 0)
             host_.on_dropped(key, reason, count);
     }
-
-    struct CachedMatches {
-        std::uint64_t generation = 0;
-        std::string topic;
-        SubscriptionTree::Matches matches;
-    };
 
     BrokerHost& host_;
     BrokerLimits limits_;

@@ -95,8 +95,11 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     // Borrowed, not used in place: a host may hand over another connection's bytes from inside of what is
     // called below.
     std::unique_ptr<Publish> packet = inbound_ ? std::move(inbound_) : std::make_unique<Publish>();
-    const PacketError error =
-        decode_publish_into(frame, conn.version, Sender::client, codec_limits_, *packet);
+    PacketError error = decode_publish_fields(frame, conn.version, Sender::client, codec_limits_, *packet);
+    CachedMatches* slot = &cache_slot(packet->topic);
+    // A topic that was routed before was checked before.
+    if (error.cause == nullptr && (packet->topic.empty() || slot->topic != packet->topic))
+        error = check_publish_topic(*packet, conn.version, codec_limits_);
     if (error.cause != nullptr) {
         protocol_end(id, error.reason, now);
         return;
@@ -134,10 +137,30 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
         }
     }
     const Verdict verdict = host_.on_publish(view(session), message, token);
+    if (topic.data() != packet->topic.data())
+        slot = &cache_slot(topic); // an alias stood for it
     const bool is_routed = verdict == Verdict::route;
-    const std::size_t reached = is_routed ? route(message, now) : 1;
+    const std::size_t reached = is_routed ? route(message, *slot, now) : 1;
     settle(id, token, verdict, reached, now);
     inbound_ = std::move(packet);
+}
+
+/// What happens nearly always: a QoS 1 message that is decided while no other acknowledgement waits.
+bool Broker::Core::settle_at_once(ConnId id, const Conn* conn, Verdict verdict, std::size_t reached) {
+    const bool is_good = (verdict == Verdict::route && reached != 0) || verdict == Verdict::consumed;
+    if (conn == nullptr || conn->stage != Stage::up || !is_good || conn->is_blocked || conn->is_paused)
+        return false;
+    Session& session = *sessions_.find(conn->session);
+    if (session.conn != id || !session.flow)
+        return false;
+    Flow& flow = *session.flow;
+    if (flow.acks.size() != 1 || flow.acks.front().type != PacketType::puback || flow.acks.front().is_ready)
+        return false;
+    const std::uint16_t packet_id = flow.acks.front().packet_id;
+    flow.acks.pop_front();
+    --flow.acks_qos1;
+    send_ack(id, PacketType::puback, packet_id, ReasonCode::success);
+    return true;
 }
 
 void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now) {
@@ -148,6 +171,8 @@ void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_
     if (token == 0)
         return;
     const Conn* conn = conns_.find(id);
+    if (verdict != Verdict::pending && settle_at_once(id, conn, verdict, reached))
+        return;
     if (conn != nullptr && conn->stage == Stage::up && verdict != Verdict::pending) {
         const bool is_v5 = conn->version == ProtocolVersion::v5;
         ReasonCode reason = ReasonCode::success;
@@ -191,7 +216,10 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
         flow.acks[place].is_ready = true;
         flow.acks[place].reason = reason;
     }
-    for (std::size_t i = 0; i < flow.qos2.size(); ++i) {
+    // The newest is decided at once as a rule; else it is searched for.
+    const std::size_t newest = flow.qos2.size() - 1;
+    const bool is_newest = !flow.qos2.empty() && flow.qos2[newest].pending == token;
+    for (std::size_t i = is_newest ? newest : 0; i < flow.qos2.size(); ++i) {
         if (flow.qos2[i].pending != token)
             continue;
         const std::uint16_t packet_id = flow.qos2[i].packet_id;
@@ -238,6 +266,16 @@ void Broker::Core::flush_acks(SessionId id) {
 }
 
 void Broker::Core::send_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason) {
+    if (reason == ReasonCode::success) {
+        const char bytes[4] = {
+            static_cast<char>(static_cast<unsigned>(type) << 4 | (type == PacketType::pubrel ? 2u : 0u)),
+            2,
+            static_cast<char>(packet_id >> 8),
+            static_cast<char>(packet_id & 0xFF)
+        };
+        send(id, ByteView(bytes, sizeof bytes));
+        return;
+    }
     Ack ack;
     ack.packet_id = packet_id;
     ack.reason = reason;

@@ -37,7 +37,7 @@ Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery)
 
 Broker::Core::Offered
 Broker::Core::offer(SessionId, Session& session, Delivery delivery, Mono now, EncodeCache* cache) {
-    const Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
+    Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
     const bool is_up = conn != nullptr && conn->stage == Stage::up;
     if (delivery.qos == 0) {
         if (!is_up)
@@ -55,19 +55,19 @@ Broker::Core::offer(SessionId, Session& session, Delivery delivery, Mono now, En
         return Offered::dropped;
     }
     if (delivery.qos == 0) {
-        return send_publish(session.conn, session, delivery, 0, false, now, cache) ? Offered::sent
-                                                                                   : Offered::dropped;
+        return send_publish(session.conn, *conn, session, delivery, 0, false, now, cache) ? Offered::sent
+                                                                                          : Offered::dropped;
     }
-    return send_window(session.conn, session, std::move(delivery), now, cache) ? Offered::sent
-                                                                               : Offered::dropped;
+    return send_window(session.conn, *conn, session, std::move(delivery), now, cache) ? Offered::sent
+                                                                                      : Offered::dropped;
 }
 
 bool Broker::Core::send_window(
-    ConnId conn_id, Session& session, Delivery delivery, Mono now, EncodeCache* cache
+    ConnId conn_id, Conn& conn, Session& session, Delivery delivery, Mono now, EncodeCache* cache
 ) {
     Flow& flow = flow_of(session);
     const std::uint16_t packet_id = packet_id_of(flow.out_sequence);
-    if (!send_publish(conn_id, session, delivery, packet_id, false, now, cache))
+    if (!send_publish(conn_id, conn, session, delivery, packet_id, false, now, cache))
         return false;
     Outbound place;
     place.state = delivery.qos == 1 ? Outbound::State::wait_puback : Outbound::State::wait_pubrec;
@@ -82,6 +82,7 @@ bool Broker::Core::send_window(
 
 bool Broker::Core::send_publish(
     ConnId conn_id,
+    Conn& conn,
     Session& session,
     const Delivery& delivery,
     std::uint16_t packet_id,
@@ -89,7 +90,6 @@ bool Broker::Core::send_publish(
     Mono now,
     EncodeCache* cache
 ) {
-    Conn& conn = *conns_.find(conn_id);
     const ByteView bytes = encode_for(conn, delivery, packet_id, dup, now, cache);
     if (bytes.empty()) {
         dropped(session.identity.key(), "too_large", 1);
@@ -186,7 +186,7 @@ void Broker::Core::start_resume(Session& session) {
 }
 
 bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now) {
-    const Conn& conn = *conns_.find(conn_id);
+    Conn& conn = *conns_.find(conn_id);
     const std::uint64_t first = flow.out_sequence - flow.outbound.size();
     while (flow.resend_from < flow.outbound.size()) {
         if (conn.is_congested || flow.unacked >= conn.receive_maximum)
@@ -204,7 +204,7 @@ bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now
             if (!is_allowed)
                 dropped(session.identity.key(), "denied", 1);
             if (!is_allowed ||
-                !send_publish(conn_id, session, place.delivery, packet_id, true, now, nullptr)) {
+                !send_publish(conn_id, conn, session, place.delivery, packet_id, true, now, nullptr)) {
                 place = Outbound{};
                 continue;
             }
@@ -226,7 +226,7 @@ void Broker::Core::pump(SessionId id, Mono now) {
     if (!session->flow)
         return;
     const ConnId conn_id = session->conn;
-    const Conn& conn = *conns_.find(conn_id);
+    Conn& conn = *conns_.find(conn_id);
     Flow& flow = *session->flow;
     if (!resend(conn_id, *session, flow, now))
         return;
@@ -244,7 +244,7 @@ void Broker::Core::pump(SessionId id, Mono now) {
             dropped(session->identity.key(), "denied", 1);
             continue;
         }
-        send_window(conn_id, *session, std::move(delivery), now, nullptr);
+        send_window(conn_id, conn, *session, std::move(delivery), now, nullptr);
     }
     if (!flow.replays.empty() && !session->is_replaying) {
         session->is_replaying = true;
@@ -259,32 +259,39 @@ void Broker::Core::handle_outbound_ack(ConnId id, const Frame& frame, Mono now) 
         protocol_end(id, packet.error().reason, now);
         return;
     }
+    on_outbound_ack(id, frame.type, packet->packet_id, packet->reason, now);
+}
+
+void Broker::Core::on_outbound_ack(
+    ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason, Mono now
+) {
+    const Conn& conn = *conns_.find(id);
     Session& session = *sessions_.find(conn.session);
     const SessionId session_id = conn.session;
     const std::size_t count = session.flow ? session.flow->outbound.size() : 0;
     const std::uint64_t first = session.flow ? session.flow->out_sequence - count : 0;
-    const std::uint64_t offset = (packet->packet_id + 65'535u - packet_id_of(first)) % 65'535;
+    const std::uint64_t offset = (packet_id + 65'535u - packet_id_of(first)) % 65'535;
     Outbound* place = offset < count ? &session.flow->outbound[offset] : nullptr;
     if (place == nullptr || place->state == Outbound::State::done) {
         // Nothing of ours: it must not open the window. PUBREC gets its answer so that the client can let go.
-        if (frame.type == PacketType::pubrec && !is_failure(packet->reason)) {
-            send_ack(id, PacketType::pubrel, packet->packet_id, ReasonCode::packet_identifier_not_found);
+        if (type == PacketType::pubrec && !is_failure(reason)) {
+            send_ack(id, PacketType::pubrel, packet_id, ReasonCode::packet_identifier_not_found);
         }
         return;
     }
     using State = Outbound::State;
-    const bool is_puback = frame.type == PacketType::puback && place->state == State::wait_puback;
-    const bool is_pubrec = frame.type == PacketType::pubrec &&
+    const bool is_puback = type == PacketType::puback && place->state == State::wait_puback;
+    const bool is_pubrec = type == PacketType::pubrec &&
                            (place->state == State::wait_pubrec || place->state == State::wait_pubcomp);
-    const bool is_pubcomp = frame.type == PacketType::pubcomp && place->state == State::wait_pubcomp;
+    const bool is_pubcomp = type == PacketType::pubcomp && place->state == State::wait_pubcomp;
     if (!is_puback && !is_pubrec && !is_pubcomp) {
         protocol_end(id, ReasonCode::protocol_error, now);
         return;
     }
-    if (is_pubrec && !is_failure(packet->reason)) {
+    if (is_pubrec && !is_failure(reason)) {
         place->state = State::wait_pubcomp;
         place->delivery = Delivery{};
-        send_ack(id, PacketType::pubrel, packet->packet_id, ReasonCode::success);
+        send_ack(id, PacketType::pubrel, packet_id, ReasonCode::success);
         return;
     }
     Flow& flow = *session.flow;
@@ -294,7 +301,8 @@ void Broker::Core::handle_outbound_ack(ConnId id, const Frame& frame, Mono now) 
         flow.outbound.pop_front();
         flow.resend_from -= flow.resend_from > 0 ? 1 : 0;
     }
-    pump(session_id, now);
+    if (!flow.queue.empty() || !flow.replays.empty() || flow.resend_from != flow.outbound.size())
+        pump(session_id, now);
 }
 
 } // namespace brim::mqtt

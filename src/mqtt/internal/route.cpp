@@ -62,8 +62,11 @@ bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono
     return offer(id, *session, std::move(delivery), now, nullptr) != Offered::dropped;
 }
 
-const SubscriptionTree::Matches& Broker::Core::matches_for(const std::string& topic) {
-    CachedMatches& slot = cached_[std::hash<std::string_view>{}(topic) & (cached_.size() - 1)];
+Broker::Core::CachedMatches& Broker::Core::cache_slot(std::string_view topic) {
+    return cached_[std::hash<std::string_view>{}(topic) & (cached_.size() - 1)];
+}
+
+const SubscriptionTree::Matches& Broker::Core::matches_for(const std::string& topic, CachedMatches& slot) {
     if (slot.generation == tree_.generation() && slot.topic == topic)
         return slot.matches;
     tree_.match(topic, scratch_matches_);
@@ -85,9 +88,13 @@ const SubscriptionTree::Matches& Broker::Core::matches_for(const std::string& to
 }
 
 std::size_t Broker::Core::route(const MessagePtr& message, Mono now) {
+    return route(message, cache_slot(message->topic), now);
+}
+
+std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, Mono now) {
     if (message->retain)
         retain(message, now);
-    const SubscriptionTree::Matches& matches = matches_for(message->topic);
+    const SubscriptionTree::Matches& matches = matches_for(message->topic, slot);
     // Borrowed, not a member used in place: a host may publish from inside of what is called below.
     EncodeCache cache = std::move(spare_cache_);
     cache.used = 0;
