@@ -22,6 +22,10 @@ std::string secret_name(const EdgeNodeOptions& options) {
     return name;
 }
 
+ConfigSource source() {
+    return {.file = std::string(settings_path), .environment = {}, .sets = {}};
+}
+
 /// The settings file but for its drivers.
 std::string edge_toml(const EdgeNodeOptions& options) {
     const auto text = [](std::string_view key, std::string_view value) {
@@ -62,11 +66,22 @@ void EdgeNode::write_settings() {
     (void)disk.make_dir("/etc/models");
     (void)disk.make_dir("/run");
     disk.put_file("/etc/models/" + std::string(sensor_product) + ".json", sensor_tsl);
-    std::string toml = edge_toml(options_);
-    for (const auto& devices : options_.drivers) {
-        const std::string name = "driver-" + std::to_string(drivers_.size());
+    settings_ = edge_toml(options_);
+    for (std::size_t number = 0; number < options_.drivers.size(); ++number) {
+        const std::string name = "driver-" + std::to_string(number);
+        settings_ += "[[driver]]\nname = \"" + name + "\"\nprogram = \"/nowhere\"\nconfig_file = \"/etc/" +
+                     name + ".json\"\nmodels_dir = \"/etc/models\"\n";
+        drivers_.push_back({.name = name, .speaker = nullptr, .due = Mono{}});
+    }
+    write_drivers(1);
+}
+
+void EdgeNode::write_drivers(int version) {
+    io::SimDisk& disk = machine().disk();
+    disk.put_file(std::string(settings_path), settings_);
+    for (std::size_t number = 0; number < options_.drivers.size(); ++number) {
         Json::Array list;
-        for (const DeviceIdentity& device : devices) {
+        for (const DeviceIdentity& device : options_.drivers[number]) {
             list.push_back(Json::object(
                 {{"productKey", device.key.product_key},
                  {"deviceName", device.key.device_name},
@@ -74,15 +89,20 @@ void EdgeNode::write_settings() {
                  {"deviceSecret", device.secret}}
             ));
         }
-        const std::string file = "/etc/" + name + ".json";
         disk.put_file(
-            file, Json::object({{"config", Json::object({{"kv", 1}})}, {"deviceList", Json(list)}}).text()
+            "/etc/driver-" + std::to_string(number) + ".json",
+            Json::object({{"config", Json::object({{"kv", version}})}, {"deviceList", Json(list)}}).text()
         );
-        toml += "[[driver]]\nname = \"" + name + "\"\nprogram = \"/nowhere\"\nconfig_file = \"" + file +
-                "\"\nmodels_dir = \"/etc/models\"\n";
-        drivers_.push_back({.name = name, .speaker = nullptr, .due = Mono{}});
     }
-    disk.put_file(std::string(settings_path), toml);
+}
+
+void EdgeNode::tear_settings() {
+    machine().disk().put_file(std::string(settings_path), settings_.substr(0, settings_.size() / 2));
+}
+
+void EdgeNode::reload() {
+    if (edge_ && machine().running("main"))
+        machine().env("main").loop().post([this] { edge_->reload(source()); });
 }
 
 bool EdgeNode::start() {
@@ -103,8 +123,7 @@ bool EdgeNode::start() {
 
 Result<void> EdgeNode::start_program() {
     io::Env& env = machine().env("main");
-    const ConfigSource source{.file = std::string(settings_path), .environment = {}, .sets = {}};
-    auto startup = edge::prepare_start(env.disk(), source, machine().wall());
+    auto startup = edge::prepare_start(env.disk(), source(), machine().wall());
     if (!startup)
         return fail(startup.error());
     edge_ = std::make_unique<edge::Edge>(env, nullptr, std::move(*startup));

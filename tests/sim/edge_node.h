@@ -31,6 +31,12 @@ public:
     EdgeNode& operator=(const EdgeNode&) = delete;
 
     bool start();
+    /// Writes version `version` of every driver's file, or a settings file that ends in the middle, and does
+    /// nothing else.
+    void write_drivers(int version);
+    void tear_settings();
+    /// SIGHUP.
+    void reload();
     void kill();
     void kill_driver(std::size_t driver);
     void cut(io::CutMode mode);
@@ -72,6 +78,7 @@ private:
     io::SimWorld& world_;
     HistoryRecorder& recorder_;
     EdgeNodeOptions options_;
+    std::string settings_; ///< the settings file as it should be
     std::unique_ptr<edge::Edge> edge_;
     std::vector<Driver> drivers_;
     std::map<std::string, std::int64_t> targets_;

@@ -2,10 +2,27 @@
 
 #include "system_rig.h"
 
+#include <set>
+#include <string>
+
 using namespace brim;
 using namespace brim::sim;
 using namespace brim::sim::test;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// The versions of the drivers' files that an edge runs with: more than one is a mixture.
+std::set<std::string> versions(const edge::Edge& edge) {
+    std::set<std::string> out;
+    for (const auto& [driver, text] : edge.published()) {
+        const auto json = Json::parse(text);
+        out.insert(json ? (*json)["config"].text() : text);
+    }
+    return out;
+}
+
+} // namespace
 
 // Scaled from 100 devices and 1,000 kills to 12 devices and 60 kills in each of two runs; the edge's own
 // tests make 1,000.
@@ -56,6 +73,42 @@ TEST_CASE("[F-06] a sync that fails once on the edge is not acknowledged, and wh
 
 // Scaled from 24 h at 1,000 reports/s to 2 min at about 20/s; 1,440 segments of outage become the few that a
 // buffer of 256 KiB holds.
+TEST_CASE("[F-11] edges reconfigured, killed and cut off power under load run one version and lose nothing") {
+    Installation installation(
+        {.seed = 111, .drivers_per_edge = 3, .direct_devices = 0, .report_every = 50ms, .set_every = 0s}
+    );
+    installation.set_up();
+    REQUIRE(installation.settle(30s));
+    EdgeNode& node = installation.edge(0);
+    Random& random = installation.world().random();
+    std::uint64_t acked = 0;
+    unsigned on_files = 0, on_applied = 0;
+    for (int version = 2; version < 82; ++version) {
+        CAPTURE(version);
+        node.write_drivers(version);
+        node.reload();
+        installation.world().run_for(std::chrono::microseconds(random.below(4'000)));
+        if (random.below(3) == 0)
+            node.tear_settings();
+        if (random.below(2) == 0)
+            node.kill();
+        else
+            node.cut(io::CutMode::random);
+        acked += run(installation, std::chrono::milliseconds(400 + random.below(400)));
+        REQUIRE(node.edge());
+        CHECK(versions(*node.edge()).size() == 1);
+        const edge::ConfigState& state = node.edge()->config_state();
+        CHECK(state.error.has_value() != state.from_files);
+        ++(state.from_files ? on_files : on_applied);
+        if (state.from_files)
+            CHECK(versions(*node.edge()).begin()->find(std::to_string(version)) != std::string::npos);
+    }
+    CHECK(on_files > 20);
+    CHECK(on_applied > 10);
+    CHECK(acked > 300); // the edge and its drivers are away half of the time
+    CHECK(check_laws(installation) == 0);
+}
+
 TEST_CASE("[F-18] an outage is held within the quota, replayed at the rate set, beside live reports") {
     Installation installation(
         {.seed = 118, .devices_per_driver = 4, .direct_devices = 0, .report_every = 50ms, .replay_rate = 40}
