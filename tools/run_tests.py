@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Callable
@@ -17,9 +18,14 @@ FUZZ_SECONDS = 4
 # Unit tests run with sanitizers only; in release the programs, the simulator and the benchmarks are enough.
 RELEASE_TARGETS = [
     "brim-hub", "brim-edge", "brim", "brim-driver-modbus", "brim-driver-host", "brim_sim",
-    "log_bench", "json_bench", "mqtt_bench", "load_driver",
+    "log_bench", "json_bench", "mqtt_bench", "core_bench", "load_driver",
 ]
 SIM_SEEDS = 200
+# What runs on more than one thread: these test programs, and the demo with hub, edge and drivers.
+TSAN_TARGETS = [
+    "base_tests", "io_tests", "sdk_c_tests",
+    "brim-hub", "brim-edge", "brim-driver-modbus", "brim-driver-host",
+]
 
 
 @dataclass
@@ -83,13 +89,14 @@ def console() -> Outcome:
     return Outcome(int(found.group(2)), int(found.group(1) or 0))
 
 
-def doctest(program: pathlib.Path, preset: str) -> Outcome:
+def doctest(program: pathlib.Path, preset: str, before: list[str] | None = None) -> Outcome:
     env = {
         "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
+        "TSAN_OPTIONS": "second_deadlock_stack=1",
     }
     began = time.monotonic()
-    code, out = run([str(program)], env=env, limit=900)
+    code, out = run([*(before or []), str(program)], env=env, limit=900)
     found = re.search(r"test cases:\s+(\d+) \|\s+(\d+) passed \|\s+(\d+) failed \|\s+(\d+) skipped", out)
     took = time.monotonic() - began
     print(f"   {program.name} ({preset}): {took:.1f} s", flush=True)
@@ -111,6 +118,33 @@ def units(preset: str) -> Outcome:
 
     for test in json.loads(out)["tests"]:
         total.add(doctest(pathlib.Path(test["command"][0]), preset))
+    return total
+
+
+def tsan() -> Outcome:
+    """Data races: a report in any process fails the step, also when the process was killed later."""
+    total = dev("compile", "tsan", *TSAN_TARGETS)
+    if total.failed:
+        return total
+    # ThreadSanitizer of g++ 12 cannot start where addresses are as random as newer kernels make them.
+    fixed = ["setarch", "--addr-no-randomize"]
+    if run([*fixed, "true"])[0] != 0:
+        fixed = []
+    build = ROOT / "build" / "tsan"
+    total = Outcome()
+    for name in TSAN_TARGETS:
+        if name.endswith("_tests"):
+            total.add(doctest(next(path for path in build.rglob(name) if path.is_file()), "tsan", fixed))
+    with tempfile.TemporaryDirectory(prefix="brim-tsan-") as folder:
+        env = {"TSAN_OPTIONS": f"log_path={folder}/report"}
+        demo_run = [*fixed, sys.executable, "tools/demo.py", "--build", "build/tsan", "--check"]
+        code, out = run(demo_run, env=env, limit=400)
+        reports = sorted(pathlib.Path(folder).glob("report*"))
+        for report in reports[:5]:
+            print(tail(report.read_text(errors="replace"), 60))
+        if code != 0:
+            print(tail(out))
+        total.add(Outcome(passed=1) if code == 0 and not reports else Outcome(failed=1))
     return total
 
 
@@ -174,6 +208,7 @@ STEPS: dict[str, Callable[[], Outcome]] = {
     "integration": lambda: node_tests("tests/integration", **programs()),
     "browser": lambda: node_tests("tests/browser", **programs()),
     "unit": lambda: units("asan"),
+    "threads": tsan,
     "fuzz": fuzz,
     "bench": bench_runs,
 }
