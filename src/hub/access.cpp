@@ -141,6 +141,7 @@ Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& 
     admission.principal = key->text();
     admission.user = static_cast<std::uint64_t>(device->id);
     admission.qos_max = 1;
+    admission.subscription_ids_available = false; // hub-protocol 2.2
     admission.will_allowed = connect.version == mqtt::ProtocolVersion::v5;
     return admission;
 }

@@ -127,7 +127,9 @@ TEST_CASE("[current-1.4] a forgotten device leaves no note behind") {
     rig.close();
     auto history = store::open_sqlite_history(rig.machine().env().disk(), "/data/history.db");
     REQUIRE(history);
-    for (const store::HistoryNote& note : *(*history)->notes())
+    const auto notes = (*history)->notes();
+    REQUIRE(notes);
+    for (const store::HistoryNote& note : *notes)
         CHECK_FALSE(note.name.starts_with("current/"));
     CHECK(*(*history)->point_count() == 1);
 }
