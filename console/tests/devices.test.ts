@@ -51,6 +51,15 @@ describe('values', () => {
     expect(device.properties?.['u']?.value).toBe(5);
     expect(Date.parse(device.lastSeen ?? '')).toBe(3000);
   });
+
+  it('lets a live value replace one that was stamped ahead of the hub, but no replayed one', () => {
+    const device = make('a');
+    device.properties = { t: { value: 9, time: new Date(9000).toISOString() } };
+    applyValues(device, { productKey: 'p', deviceName: 'a', time: 4000, received: 5000, replayed: true, values: { t: 4 } });
+    expect(device.properties?.['t']?.value).toBe(9);
+    applyValues(device, { productKey: 'p', deviceName: 'a', time: 5000, received: 5000, values: { t: 5 } });
+    expect(device.properties?.['t']?.value).toBe(5);
+  });
 });
 
 describe('message rate', () => {

@@ -95,12 +95,16 @@ export class DeviceList {
   }
 }
 
-/** Newer values replace; a replayed old value never hides a newer one. */
+/**
+ * Newer values replace; a replayed old value never hides a newer one. A value held whose time lies ahead of the hub's
+ * clock gives way to any live one ([current-1] of docs/spec/hub.md).
+ */
 export function applyValues(device: Device, event: PropertyEvent): void {
   device.properties ??= {};
   for (const [identifier, value] of Object.entries(event.values)) {
     const held = device.properties[identifier];
-    if (held && Date.parse(held.time) > event.time) continue;
+    const heldTime = held ? Date.parse(held.time) : 0;
+    if (heldTime > event.time && (event.replayed || heldTime <= event.received)) continue;
     device.properties[identifier] = { value, time: new Date(event.time).toISOString() };
   }
   if (!device.lastSeen || Date.parse(device.lastSeen) < event.received) device.lastSeen = new Date(event.received).toISOString();
