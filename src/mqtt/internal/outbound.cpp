@@ -14,12 +14,14 @@ std::uint64_t weight(const Delivery& delivery) {
 
 /// Places beyond those unacknowledged that the window may span when the client acknowledges out of order.
 constexpr std::uint32_t span_factor = 2;
+/// Wider, and two places would share a packet id [MQTT-2.2.1-4].
+constexpr std::size_t span_max = 65'535;
 
 } // namespace
 
 bool Broker::Core::window_open(const Conn& conn, Flow& flow) const {
     return flow.unacked < conn.receive_maximum && flow.resend_from == flow.outbound.size() &&
-           flow.outbound.size() < std::size_t{limits_.inflight_count_max} * span_factor;
+           flow.outbound.size() < std::min(std::size_t{limits_.inflight_count_max} * span_factor, span_max);
 }
 
 Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery) {
