@@ -171,6 +171,18 @@ void fill_message(Message& message, const Publish& packet, std::string_view topi
 /// alias.
 Message message_from(const Publish& packet, std::string_view topic);
 
+/// True when the table of MQTT 5 for this packet has the reason
+/// (sections 3.2.2.2, 3.4.2.1, 3.5.2.1, 3.6.2.1, 3.7.2.1 and 3.14.2.1); false for packets without such a
+/// table there.
+bool reason_fits(PacketType type, ReasonCode reason, Sender from) noexcept;
+
+/// The reason where the table of a server's packet has it; else "unspecified error" or, below 0x80, success.
+ReasonCode fitting_reason(PacketType type, ReasonCode reason) noexcept;
+
+/// True when a PUBLISH of the message would be one that MQTT allows: its QoS, its topic and response topic
+/// (within the limits), all text, and a payload that is the UTF-8 it claims to be.
+bool is_sound(const Message& message, const CodecLimits& limits) noexcept;
+
 /// True when `text` is a string MQTT may carry: well-formed UTF-8 without U+0000 and without noncharacters.
 bool is_mqtt_text(ByteView text) noexcept;
 

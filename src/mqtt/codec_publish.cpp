@@ -4,6 +4,8 @@
 #include "mqtt/internal/properties.h"
 #include "mqtt/topic_filter.h"
 
+#include <algorithm>
+
 namespace brim::mqtt {
 
 namespace {
@@ -214,6 +216,22 @@ Publish publish_view(const Message& message) {
 bool is_plain(const Message& message) {
     return !message.payload_is_utf8 && message.expiry_s < 0 && message.response_topic.empty() &&
            message.correlation.empty() && message.content_type.empty() && message.user_properties.empty();
+}
+
+bool is_sound(const Message& message, const CodecLimits& limits) noexcept {
+    const auto is_text = [](std::string_view text) { return text.size() <= 65'535 && is_mqtt_text(text); };
+    const auto is_topic = [&](std::string_view text) {
+        return is_text(text) && is_topic_name(text, limits.topic_bytes_max, limits.topic_levels_max);
+    };
+    return message.qos <= 2 && is_topic(message.topic) &&
+           (message.response_topic.empty() || is_topic(message.response_topic)) &&
+           is_text(message.content_type) && message.correlation.size() <= 65'535 &&
+           std::all_of(
+               message.user_properties.begin(),
+               message.user_properties.end(),
+               [&](const auto& property) { return is_text(property.first) && is_text(property.second); }
+           ) &&
+           (!message.payload_is_utf8 || is_utf8(message.payload));
 }
 
 void fill_message(Message& message, const Publish& packet, std::string_view topic) {

@@ -14,27 +14,11 @@ constexpr std::size_t cached_matches_max = 4'096;
 /// Buffers of longer messages are not kept for the next one.
 constexpr std::size_t spare_payload_bytes_max = 16'384;
 
-bool is_sound(const Message& message, const BrokerLimits& limits) {
-    return message.qos <= 2 && is_mqtt_text(message.topic) &&
-           is_topic_name(message.topic, limits.topic_bytes_max, limits.topic_levels_max) &&
-           is_mqtt_text(message.content_type) && is_mqtt_text(message.response_topic) &&
-           message.response_topic.size() <= 65'535 && message.content_type.size() <= 65'535 &&
-           message.correlation.size() <= 65'535 &&
-           std::all_of(
-               message.user_properties.begin(),
-               message.user_properties.end(),
-               [](const auto& property) {
-                   return property.first.size() <= 65'535 && property.second.size() <= 65'535 &&
-                          is_mqtt_text(property.first) && is_mqtt_text(property.second);
-               }
-           );
-}
-
 } // namespace
 
 std::size_t Broker::Core::publish(const MessagePtr& message, Mono now) {
     const Turn turn(*this, now);
-    if (!is_sound(*message, limits_)) {
+    if (!is_sound(*message, codec_limits_)) {
         dropped(
             message->origin, "invalid", 1
         ); // one rule for all sources: what MQTT forbids makes receivers hang up
@@ -49,7 +33,7 @@ bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono
     Session* session = session_by_key(key, id);
     if (session == nullptr)
         return false;
-    if (!is_sound(*message, limits_)) {
+    if (!is_sound(*message, codec_limits_)) {
         dropped(key, "invalid", 1);
         return false;
     }
