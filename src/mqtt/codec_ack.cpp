@@ -12,28 +12,6 @@ using wire::PropertyId;
 constexpr wire::PropertyMask ack_properties =
     wire::mask_of({PropertyId::reason_text, PropertyId::user_property});
 
-/// The reasons of MQTT 5 sections 3.4.2.1, 3.5.2.1, 3.6.2.1 and 3.7.2.1.
-bool reason_fits(PacketType type, ReasonCode reason) {
-    if (reason == ReasonCode::success)
-        return true;
-    if (type == PacketType::pubrel || type == PacketType::pubcomp) {
-        return reason == ReasonCode::packet_identifier_not_found;
-    }
-    switch (reason) {
-    case ReasonCode::no_matching_subscribers:
-    case ReasonCode::unspecified_error:
-    case ReasonCode::implementation_specific_error:
-    case ReasonCode::not_authorized:
-    case ReasonCode::topic_name_invalid:
-    case ReasonCode::packet_identifier_in_use:
-    case ReasonCode::quota_exceeded:
-    case ReasonCode::payload_format_invalid:
-        return true;
-    default:
-        return false;
-    }
-}
-
 } // namespace
 
 Decoded<Ack> decode_ack(const Frame& frame, ProtocolVersion version, const CodecLimits& limits) {
@@ -49,7 +27,7 @@ Decoded<Ack> decode_ack(const Frame& frame, ProtocolVersion version, const Codec
         in.protocol_error("packet identifier 0");
     if (version == ProtocolVersion::v5 && in.more()) {
         packet.reason = static_cast<ReasonCode>(in.u8());
-        if (!reason_fits(frame.type, packet.reason))
+        if (!reason_fits(frame.type, packet.reason, Sender::client))
             in.protocol_error("a reason code this packet may not have");
         if (in.more()) {
             wire::PropertySet set = wire::read_properties(in, ack_properties, limits);

@@ -22,46 +22,6 @@ constexpr wire::PropertyMask auth_properties = wire::mask_of(
     {PropertyId::auth_method, PropertyId::auth_data, PropertyId::reason_text, PropertyId::user_property}
 );
 
-/// Section 3.14.2.1 tells who may send which.
-bool disconnect_reason_fits(ReasonCode reason, Sender from) {
-    switch (reason) {
-    case ReasonCode::normal_disconnection:
-    case ReasonCode::unspecified_error:
-    case ReasonCode::malformed_packet:
-    case ReasonCode::protocol_error:
-    case ReasonCode::implementation_specific_error:
-    case ReasonCode::topic_name_invalid:
-    case ReasonCode::receive_maximum_exceeded:
-    case ReasonCode::topic_alias_invalid:
-    case ReasonCode::packet_too_large:
-    case ReasonCode::message_rate_too_high:
-    case ReasonCode::quota_exceeded:
-    case ReasonCode::administrative_action:
-    case ReasonCode::payload_format_invalid:
-        return true;
-    case ReasonCode::disconnect_with_will:
-        return from == Sender::client;
-    case ReasonCode::not_authorized:
-    case ReasonCode::server_busy:
-    case ReasonCode::server_shutting_down:
-    case ReasonCode::keep_alive_timeout:
-    case ReasonCode::session_taken_over:
-    case ReasonCode::topic_filter_invalid:
-    case ReasonCode::retain_not_supported:
-    case ReasonCode::qos_not_supported:
-    case ReasonCode::use_another_server:
-    case ReasonCode::server_moved:
-    case ReasonCode::shared_subscriptions_not_supported:
-    case ReasonCode::connection_rate_exceeded:
-    case ReasonCode::maximum_connect_time:
-    case ReasonCode::subscription_identifiers_not_supported:
-    case ReasonCode::wildcard_subscriptions_not_supported:
-        return from == Sender::server;
-    default:
-        return false;
-    }
-}
-
 } // namespace
 
 bool is_valid_ping(const Frame& frame) {
@@ -81,7 +41,7 @@ decode_disconnect(const Frame& frame, ProtocolVersion version, Sender from, cons
     }
     if (in.more()) {
         packet.reason = static_cast<ReasonCode>(in.u8());
-        if (!disconnect_reason_fits(packet.reason, from))
+        if (!reason_fits(PacketType::disconnect, packet.reason, from))
             in.protocol_error("a reason code this DISCONNECT may not have");
     }
     if (in.more()) {

@@ -1,5 +1,7 @@
 #include "mqtt/packet.h"
 
+#include "mqtt/codec.h"
+
 namespace brim::mqtt {
 
 std::string_view reason_text(ReasonCode reason) noexcept {
@@ -128,6 +130,120 @@ ReasonCode reason_from_return_code(std::uint8_t code) noexcept {
     default:
         return ReasonCode::server_unavailable;
     }
+}
+
+namespace {
+
+/// Section 3.14.2.1 tells who may send which.
+bool disconnect_reason_fits(ReasonCode reason, Sender from) noexcept {
+    switch (reason) {
+    case ReasonCode::normal_disconnection:
+    case ReasonCode::unspecified_error:
+    case ReasonCode::malformed_packet:
+    case ReasonCode::protocol_error:
+    case ReasonCode::implementation_specific_error:
+    case ReasonCode::topic_name_invalid:
+    case ReasonCode::receive_maximum_exceeded:
+    case ReasonCode::topic_alias_invalid:
+    case ReasonCode::packet_too_large:
+    case ReasonCode::message_rate_too_high:
+    case ReasonCode::quota_exceeded:
+    case ReasonCode::administrative_action:
+    case ReasonCode::payload_format_invalid:
+        return true;
+    case ReasonCode::disconnect_with_will:
+        return from == Sender::client;
+    case ReasonCode::not_authorized:
+    case ReasonCode::server_busy:
+    case ReasonCode::server_shutting_down:
+    case ReasonCode::keep_alive_timeout:
+    case ReasonCode::session_taken_over:
+    case ReasonCode::topic_filter_invalid:
+    case ReasonCode::retain_not_supported:
+    case ReasonCode::qos_not_supported:
+    case ReasonCode::use_another_server:
+    case ReasonCode::server_moved:
+    case ReasonCode::shared_subscriptions_not_supported:
+    case ReasonCode::connection_rate_exceeded:
+    case ReasonCode::maximum_connect_time:
+    case ReasonCode::subscription_identifiers_not_supported:
+    case ReasonCode::wildcard_subscriptions_not_supported:
+        return from == Sender::server;
+    default:
+        return false;
+    }
+}
+
+bool connack_reason_fits(ReasonCode reason) noexcept {
+    switch (reason) {
+    case ReasonCode::success:
+    case ReasonCode::unspecified_error:
+    case ReasonCode::malformed_packet:
+    case ReasonCode::protocol_error:
+    case ReasonCode::implementation_specific_error:
+    case ReasonCode::unsupported_protocol_version:
+    case ReasonCode::client_identifier_not_valid:
+    case ReasonCode::bad_user_name_or_password:
+    case ReasonCode::not_authorized:
+    case ReasonCode::server_unavailable:
+    case ReasonCode::server_busy:
+    case ReasonCode::banned:
+    case ReasonCode::bad_authentication_method:
+    case ReasonCode::topic_name_invalid:
+    case ReasonCode::packet_too_large:
+    case ReasonCode::quota_exceeded:
+    case ReasonCode::payload_format_invalid:
+    case ReasonCode::retain_not_supported:
+    case ReasonCode::qos_not_supported:
+    case ReasonCode::use_another_server:
+    case ReasonCode::server_moved:
+    case ReasonCode::connection_rate_exceeded:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool receipt_reason_fits(ReasonCode reason) noexcept {
+    switch (reason) {
+    case ReasonCode::success:
+    case ReasonCode::no_matching_subscribers:
+    case ReasonCode::unspecified_error:
+    case ReasonCode::implementation_specific_error:
+    case ReasonCode::not_authorized:
+    case ReasonCode::topic_name_invalid:
+    case ReasonCode::packet_identifier_in_use:
+    case ReasonCode::quota_exceeded:
+    case ReasonCode::payload_format_invalid:
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace
+
+bool reason_fits(PacketType type, ReasonCode reason, Sender from) noexcept {
+    switch (type) {
+    case PacketType::connack:
+        return connack_reason_fits(reason);
+    case PacketType::puback:
+    case PacketType::pubrec:
+        return receipt_reason_fits(reason);
+    case PacketType::pubrel:
+    case PacketType::pubcomp:
+        return reason == ReasonCode::success || reason == ReasonCode::packet_identifier_not_found;
+    case PacketType::disconnect:
+        return disconnect_reason_fits(reason, from);
+    default:
+        return false;
+    }
+}
+
+ReasonCode fitting_reason(PacketType type, ReasonCode reason) noexcept {
+    if (reason_fits(type, reason, Sender::server))
+        return reason;
+    return is_failure(reason) ? ReasonCode::unspecified_error : ReasonCode::success;
 }
 
 } // namespace brim::mqtt

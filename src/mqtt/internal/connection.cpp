@@ -238,8 +238,14 @@ void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
         send(id, scratch_);
         release_idle(*sessions_.find(conn.session)); // who pings has nothing else to do
         return;
+    case PacketType::auth: {
+        // No method was agreed on; what is malformed is told as such [MQTT-3.15.1-1].
+        const Decoded<Auth> packet = decode_auth(frame, conn.version, codec_limits_);
+        protocol_end(id, packet ? ReasonCode::protocol_error : packet.error().reason, now);
+        return;
+    }
     default:
-        // A second CONNECT, AUTH without a method agreed on, or a packet only servers send.
+        // A second CONNECT, or a packet only servers send.
         protocol_end(id, ReasonCode::protocol_error, now);
     }
 }
@@ -257,6 +263,7 @@ void Broker::Core::handle_fresh(ConnId id, const Frame& frame, Mono now) {
     }
     Conn& conn = *conns_.find(id);
     conn.version = connect->version;
+    conn.packet_bytes_max = connect->packet_bytes_max;
     conn.stage = Stage::waiting;
     if (const auto reason = objection(*connect, limits_)) {
         refuse(id, *reason, {}, now);
@@ -292,11 +299,18 @@ void Broker::Core::refuse(ConnId id, ReasonCode reason, std::string_view reason_
     if (conn == nullptr || conn->stage != Stage::waiting)
         return;
     Connack connack;
-    connack.reason = is_failure(reason) ? reason : ReasonCode::unspecified_error;
+    connack.reason = is_failure(reason) ? fitting_reason(PacketType::connack, reason) // [MQTT-3.2.2-8]
+                                        : ReasonCode::unspecified_error;
     connack.reason_text = reason_text;
     scratch_.clear();
     encode_connack(scratch_, connack, conn->version);
-    send(id, scratch_);
+    if (conn->packet_bytes_max != 0 && scratch_.size() > conn->packet_bytes_max) {
+        connack.reason_text = {}; // [MQTT-3.2.2-19]
+        scratch_.clear();
+        encode_connack(scratch_, connack, conn->version);
+    }
+    if (conn->packet_bytes_max == 0 || scratch_.size() <= conn->packet_bytes_max)
+        send(id, scratch_);
     end(id, Ended::protocol_error, std::nullopt, now);
 }
 
@@ -334,6 +348,17 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     BRIM_ASSERT(!admission.session_key.empty(), "an admitted session has a key");
     if (refuse_will(id, admission, now))
         return;
+    // Before the session is touched. A client that has room for CONNACK has it for all answers of fixed size.
+    if (conn->packet_bytes_max != 0) {
+        scratch_.clear();
+        encode_connack(
+            scratch_, connack_for(conn->version, *conn->more->pending, admission, false), conn->version
+        );
+        if (scratch_.size() > conn->packet_bytes_max) {
+            refuse(id, ReasonCode::packet_too_large, {}, now); // [MQTT-3.1.2-24]
+            return;
+        }
+    }
     const std::unique_ptr<PendingConnect> pending = std::move(conn->more->pending);
     bool is_present = false;
     const SessionId session_id = attach(id, *pending, admission, is_present, now);
@@ -348,11 +373,13 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     conn->stage = Stage::up;
     conn->session = session_id;
     conn->receive_maximum = std::min(pending->receive_maximum, limits_.inflight_count_max);
-    conn->packet_bytes_max = pending->packet_bytes_max;
     conn->alias_out_max = std::min(pending->topic_alias_max, limits_.topic_alias_max);
     conn->last_packet = now;
     ++stats_.connections;
-    send_connack(id, *pending, admission, session, is_present);
+    conn->keepalive_s = keepalive_for(conn->version, *pending, admission);
+    scratch_.clear();
+    encode_connack(scratch_, connack_for(conn->version, *pending, admission, is_present), conn->version);
+    send(id, scratch_);
     // The entry of CONNECT's deadline goes on as that of keep-alive, unless that is sooner.
     if (conn->keepalive_s != 0 && keepalive_due(*conn) < now + limits_.connect_wait_max)
         conn_timers_.push(keepalive_due(*conn), id);
@@ -363,36 +390,42 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     resumes_.push_back(id);
 }
 
-void Broker::Core::send_connack(
-    ConnId id, const PendingConnect& pending, const Admission& admission, const Session& session, bool present
-) {
-    Conn& conn = *conns_.find(id);
+std::uint16_t Broker::Core::keepalive_for(
+    ProtocolVersion version, const PendingConnect& pending, const Admission& admission
+) const {
+    if (version != ProtocolVersion::v5)
+        return pending.keepalive_s;
+    const std::uint16_t wanted = admission.keepalive_s != 0 ? admission.keepalive_s : pending.keepalive_s;
+    return wanted == 0 ? limits_.keepalive_s_max : std::min(wanted, limits_.keepalive_s_max);
+}
+
+std::uint32_t Broker::Core::session_expiry_for(ProtocolVersion version, const PendingConnect& pending) const {
+    if (version == ProtocolVersion::v5)
+        return std::min(pending.session_expiry_s, limits_.session_expiry_s_max);
+    return pending.clean_start ? 0 : limits_.session_expiry_s_max;
+}
+
+Connack Broker::Core::connack_for(
+    ProtocolVersion version, const PendingConnect& pending, const Admission& admission, bool present
+) const {
     Connack connack;
     connack.session_present = present;
-    conn.keepalive_s = pending.keepalive_s;
-    if (conn.version == ProtocolVersion::v5) {
-        if (admission.keepalive_s != 0)
-            conn.keepalive_s = admission.keepalive_s;
-        if (conn.keepalive_s == 0 || conn.keepalive_s > limits_.keepalive_s_max) {
-            conn.keepalive_s = limits_.keepalive_s_max;
-        }
-        connack.has_server_keepalive = conn.keepalive_s != pending.keepalive_s;
-        connack.server_keepalive_s = conn.keepalive_s;
-        connack.has_session_expiry = session.expiry_s != pending.session_expiry_s;
-        connack.session_expiry_s = session.expiry_s;
-        connack.receive_maximum = limits_.inflight_count_max;
-        connack.qos_max = admission.qos_max;
-        connack.retain_available = admission.retain_available;
-        connack.wildcard_available = admission.wildcard_available;
-        connack.subscription_ids_available = admission.subscription_ids_available;
-        connack.packet_bytes_max = limits_.packet_bytes_max;
-        connack.topic_alias_max = limits_.topic_alias_max;
-        if (pending.client_id.empty())
-            connack.assigned_client_id = admission.assigned_client_id;
-    }
-    scratch_.clear();
-    encode_connack(scratch_, connack, conn.version);
-    send(id, scratch_);
+    if (version != ProtocolVersion::v5)
+        return connack;
+    connack.server_keepalive_s = keepalive_for(version, pending, admission);
+    connack.has_server_keepalive = connack.server_keepalive_s != pending.keepalive_s;
+    connack.session_expiry_s = session_expiry_for(version, pending);
+    connack.has_session_expiry = connack.session_expiry_s != pending.session_expiry_s;
+    connack.receive_maximum = limits_.inflight_count_max;
+    connack.qos_max = admission.qos_max;
+    connack.retain_available = admission.retain_available;
+    connack.wildcard_available = admission.wildcard_available;
+    connack.subscription_ids_available = admission.subscription_ids_available;
+    connack.packet_bytes_max = limits_.packet_bytes_max;
+    connack.topic_alias_max = limits_.topic_alias_max;
+    if (pending.client_id.empty())
+        connack.assigned_client_id = admission.assigned_client_id;
+    return connack;
 }
 
 void Broker::Core::protocol_end(ConnId id, ReasonCode reason, Mono now) {
@@ -409,7 +442,7 @@ void Broker::Core::end(
     const SessionId session_id = conn->session;
     if (is_up && say && conn->version == ProtocolVersion::v5 && !is_transport_gone) {
         Disconnect packet;
-        packet.reason = *say;
+        packet.reason = fitting_reason(PacketType::disconnect, *say); // [MQTT-3.14.2-1]
         scratch_.clear();
         encode_disconnect(scratch_, packet, conn->version);
         send(id, scratch_);

@@ -101,13 +101,12 @@ private:
     void refuse_bad_connect(ConnId id, const Frame& frame, ReasonCode reason);
     void end(ConnId id, Ended why, std::optional<ReasonCode> say, Mono now, bool is_transport_gone = false);
     void protocol_end(ConnId id, ReasonCode reason, Mono now);
-    void send_connack(
-        ConnId id,
-        const PendingConnect& pending,
-        const Admission& admission,
-        const Session& session,
-        bool present
-    );
+    std::uint16_t
+    keepalive_for(ProtocolVersion version, const PendingConnect& pending, const Admission& admission) const;
+    std::uint32_t session_expiry_for(ProtocolVersion version, const PendingConnect& pending) const;
+    Connack connack_for(
+        ProtocolVersion version, const PendingConnect& pending, const Admission& admission, bool present
+    ) const;
     void send(ConnId id, ByteView bytes);
     bool refuse_will(ConnId id, const Admission& admission, Mono now);
 
@@ -165,6 +164,7 @@ private:
     void start_resume(Session& session);
 
     // subscribe.cpp
+    static bool has_room_for_answer(const Conn& conn, std::size_t filters);
     void handle_subscribe(ConnId id, const Frame& frame, Mono now);
     void handle_unsubscribe(ConnId id, const Frame& frame, Mono now);
     ReasonCode subscribe_one(

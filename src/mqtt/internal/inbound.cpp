@@ -203,6 +203,7 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
     const std::uint64_t index = token >> token_sequence_bits;
     if (index == 0)
         return;
+    reason = fitting_reason(PacketType::puback, reason); // PUBREC has the same table [MQTT-3.4.2-1]
     Session* session = sessions_.at_index(static_cast<std::uint32_t>(index - 1));
     if (session == nullptr || !session->flow)
         return;

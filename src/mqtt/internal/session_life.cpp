@@ -88,11 +88,7 @@ SessionId Broker::Core::attach(
     session->retain_available = admission.retain_available;
     session->wildcard_available = admission.wildcard_available;
     session->subscription_ids_available = admission.subscription_ids_available;
-    if (session->version == ProtocolVersion::v5) {
-        session->expiry_s = std::min(pending.session_expiry_s, limits_.session_expiry_s_max);
-    } else {
-        session->expiry_s = pending.clean_start ? 0 : limits_.session_expiry_s_max;
-    }
+    session->expiry_s = session_expiry_for(session->version, pending);
     if (pending.will)
         session->will = std::make_unique<Will>(Will{pending.will, pending.will_delay_s, false, {}});
     if (present)

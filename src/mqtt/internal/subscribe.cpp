@@ -1,6 +1,7 @@
 // SUBSCRIBE and UNSUBSCRIBE.
 
 #include "mqtt/internal/core.h"
+#include "mqtt/internal/wire.h"
 
 #include <algorithm>
 
@@ -65,6 +66,13 @@ ReasonCode Broker::Core::subscribe_one(
     return static_cast<ReasonCode>(qos);
 }
 
+/// SUBACK and UNSUBACK of MQTT 5: identifier, no properties, a code for each filter.
+bool Broker::Core::has_room_for_answer(const Conn& conn, std::size_t filters) {
+    const std::size_t body_bytes = 2 + 1 + filters;
+    return conn.packet_bytes_max == 0 ||
+           1 + wire::varint_bytes(body_bytes) + body_bytes <= conn.packet_bytes_max;
+}
+
 void Broker::Core::handle_subscribe(ConnId id, const Frame& frame, Mono now) {
     const Conn& conn = *conns_.find(id);
     const Decoded<Subscribe> packet = decode_subscribe(frame, conn.version, codec_limits_);
@@ -77,6 +85,10 @@ void Broker::Core::handle_subscribe(ConnId id, const Frame& frame, Mono now) {
         return;
     }
     // The whole packet is judged before any of it is kept.
+    if (!has_room_for_answer(conn, packet->filters.size())) {
+        protocol_end(id, ReasonCode::packet_too_large, now); // [MQTT-3.1.2-24]
+        return;
+    }
     std::vector<Result<TopicFilter>> filters;
     filters.reserve(packet->filters.size());
     for (const SubscribeFilter& wanted : packet->filters) {
@@ -114,6 +126,10 @@ void Broker::Core::handle_unsubscribe(ConnId id, const Frame& frame, Mono now) {
     const Decoded<Unsubscribe> packet = decode_unsubscribe(frame, conn.version, codec_limits_);
     if (!packet) {
         protocol_end(id, packet.error().reason, now);
+        return;
+    }
+    if (!has_room_for_answer(conn, packet->filters.size())) {
+        protocol_end(id, ReasonCode::packet_too_large, now);
         return;
     }
     Session& session = *sessions_.find(conn.session);

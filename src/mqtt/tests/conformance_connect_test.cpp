@@ -1,0 +1,523 @@
+// Conformance, sections 3.1 and 3.2: CONNECT and CONNACK.
+
+#include "mqtt/tests/conformance.h"
+
+#include <algorithm>
+#include <array>
+
+using namespace brim;
+using namespace brim::mqtt;
+using namespace brim::mqtt::bench;
+
+namespace {
+
+/// MQTT 5 table 3-1 without success.
+constexpr std::array<unsigned, 21> connect_refusals = {0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86,
+                                                       0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90, 0x95,
+                                                       0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F};
+
+/// The sizes of all packets that wait for a peer, which are taken.
+std::vector<std::size_t> sizes(Bench& bench, Peer& peer) {
+    std::vector<std::size_t> found;
+    while (!peer.is_quiet()) {
+        const std::size_t before = bench.host.out[peer.id()].size();
+        peer.next();
+        found.push_back(before - bench.host.out[peer.id()].size());
+    }
+    return found;
+}
+
+} // namespace
+
+TEST_CASE("[MQTT-3.1.0-2] a second CONNECT is a protocol error and ends the connection") {
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        Peer peer(bench, version);
+        peer.join("p");
+        peer.raw(raw_connect(version, 2, fields({"p"})));
+        check_ended(peer, ReasonCode::protocol_error);
+        CHECK(bench.host.connects == 1);
+    }
+}
+
+TEST_CASE("[MQTT-3.1.2-9] [MQTT-3.1.2-11] [MQTT-3.1.2-12] [MQTT-3.1.2-13] the will's flags and fields agree, "
+          "or CONNECT is malformed") {
+    struct Row {
+        unsigned flags;
+        bool has_topic;
+        bool has_message;
+        bool is_good;
+    };
+
+    const Row rows[] = {
+        {0x02, false, false, true},
+        {0x02, true, true, false}, // fields without the flag
+        {0x06, true, true, true},
+        {0x06, true, false, false},
+        {0x06, false, false, false},
+        {0x0A, false, false, false}, // QoS 1 without a will
+        {0x12, false, false, false},
+        {0x1A, false, false, false},
+        {0x22, false, false, false}, // retain without a will
+        {0x0E, true, true, true},
+        {0x16, true, true, true},
+        {0x1E, true, true, false}, // QoS 3
+        {0x26, true, true, true},
+        {0x36, true, true, true},
+    };
+    for (const ProtocolVersion version : both_versions) {
+        for (const Row& row : rows) {
+            Raw payload;
+            payload.text("p");
+            if (row.has_topic)
+                payload.properties(version).text("w");
+            if (row.has_message)
+                payload.text("gone");
+            Bench bench;
+            Peer peer(bench, version);
+            peer.raw(raw_connect(version, row.flags, payload.body()));
+            INFO(row.flags, " ", row.has_topic, " ", row.has_message);
+            if (row.is_good) {
+                CHECK(peer.connack().reason == ReasonCode::success);
+            } else {
+                check_refused(peer, ReasonCode::malformed_packet);
+            }
+        }
+    }
+}
+
+TEST_CASE("[MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] user name and password are there "
+          "exactly when their flags say so") {
+    struct Row {
+        unsigned flags;
+        std::size_t fields;
+        bool is_good_v311;
+        bool is_good_v5;
+    };
+
+    const Row rows[] = {
+        {0x02, 0, true, true},
+        {0x02, 1, false, false},
+        {0x82, 1, true, true},
+        {0x82, 0, false, false},
+        {0x82, 2, false, false},
+        {0xC2, 2, true, true},
+        {0xC2, 1, false, false},
+        {0xC2, 0, false, false},
+        {0xC2, 3, false, false},
+        {0x42, 1, false, true}, // [MQTT3-3.1.2-22]: MQTT 5 takes a password alone
+        {0x42, 0, false, false},
+    };
+    for (const ProtocolVersion version : both_versions) {
+        for (const Row& row : rows) {
+            Raw payload;
+            payload.text("p");
+            for (std::size_t i = 0; i < row.fields; ++i)
+                payload.text("x");
+            Bench bench;
+            Peer peer(bench, version);
+            peer.raw(raw_connect(version, row.flags, payload.body()));
+            INFO(row.flags, " ", row.fields);
+            if (is_v5(version) ? row.is_good_v5 : row.is_good_v311) {
+                CHECK(peer.connack().reason == ReasonCode::success);
+            } else {
+                check_refused(peer, ReasonCode::malformed_packet);
+            }
+        }
+    }
+}
+
+TEST_CASE("[MQTT-3.1.3-1] [MQTT-3.1.3-3] the payload is client id, will, user name, password, in this order"
+) {
+    for (const ProtocolVersion version : both_versions) {
+        const Bytes bytes = raw_connect(
+            version,
+            0xC6,
+            fields({"id"}) + Raw().properties(version).body() + fields({"will/topic", "gone", "user", "pass"})
+        );
+        Framer framer(1'000);
+        ByteView rest = bytes;
+        const auto frame = framer.next(rest);
+        REQUIRE(frame.has_value());
+        REQUIRE(frame->has_value());
+        const auto packet = decode_connect(**frame, {});
+        REQUIRE(packet.has_value());
+        CHECK(packet->client_id == "id");
+        CHECK(packet->will->topic == "will/topic");
+        CHECK(packet->will->payload == "gone");
+        CHECK(packet->username == "user");
+        CHECK(packet->password == "pass");
+        Bench bench;
+        Peer peer(bench, version);
+        peer.raw(bytes);
+        CHECK(peer.connack().reason == ReasonCode::success);
+        CHECK(bench.broker.online("id"));
+        CHECK(bench.host.last_password == "pass");
+        Peer without(bench, version);
+        without.raw(raw_connect(version, 2, {})); // no client id at all
+        check_refused(without, ReasonCode::malformed_packet);
+    }
+}
+
+TEST_CASE("[MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-2] [MQTT-3.2.2-3] a clean start forgets, "
+          "another goes on, and CONNACK says which") {
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        Peer first(bench, version);
+        CHECK_FALSE(first.join("p", false, 100).session_present);
+        first.subscribe("a", 1);
+        first.cut();
+        CHECK(bench.broker.publish(message("a", "kept", 1), bench.host.now) == 1);
+        Peer second(bench, version);
+        CHECK(second.join("p", false, 100).session_present);
+        CHECK(second.message().payload == "kept");
+        second.cut();
+        CHECK(bench.broker.publish(message("a", "forgotten", 1), bench.host.now) == 1);
+        Peer third(bench, version);
+        CHECK_FALSE(third.join("p", true, 100).session_present);
+        CHECK(third.is_quiet());
+        CHECK(bench.broker.publish(message("a", "x", 1), bench.host.now) == 0);
+        CHECK(third.is_quiet());
+    }
+}
+
+TEST_CASE("[MQTT-3.1.3-2] the client id names the session: another id is another session") {
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        Peer peer(bench, version);
+        peer.join("p", false, 100);
+        peer.subscribe("a", 1);
+        peer.cut();
+        Peer other(bench, version);
+        CHECK_FALSE(other.join("P", false, 100).session_present);
+        Peer again(bench, version);
+        CHECK(again.join("p", false, 100).session_present);
+        bench.broker.publish(message("a", "x", 1), bench.host.now);
+        CHECK(again.message().payload == "x");
+        CHECK(other.is_quiet());
+    }
+}
+
+TEST_CASE("[MQTT-3.1.3-5] client ids of 1 to 23 letters and digits are taken") {
+    const std::string all = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        for (std::size_t size = 1; size <= 23; ++size) {
+            for (std::size_t at = 0; at + size <= all.size(); at += size)
+                CHECK(Peer(bench, version).join(all.substr(at, size)).reason == ReasonCode::success);
+        }
+    }
+}
+
+TEST_CASE("[MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16] an empty client id is given a name of its own") {
+    Bench bench;
+    Peer first(bench);
+    const std::string one(first.join("", true, 100).assigned_client_id);
+    Peer second(bench);
+    const std::string two(second.join("", false, 100).assigned_client_id);
+    CHECK_FALSE(one.empty());
+    CHECK_FALSE(two.empty());
+    CHECK(one != two);
+    CHECK(bench.broker.stats().sessions == 2);
+    CHECK(bench.broker.online(one));
+    first.subscribe("a", 1);
+    first.cut();
+    Peer back(bench); // the name is as good as one the client had sent
+    const Connack connack = back.join(one, false, 100);
+    CHECK(connack.session_present);
+    CHECK(connack.assigned_client_id.empty());
+
+    Peer old(bench, ProtocolVersion::v311);
+    CHECK(old.join("", true).reason == ReasonCode::success);
+    CHECK(bench.broker.stats().sessions == 3);
+}
+
+TEST_CASE("[MQTT-3.1.3-8] [MQTT3-3.1.3-8] [MQTT3-3.1.3-9] a client id that is not taken: 0x85 or 0x02, then "
+          "the end") {
+    BrokerLimits limits;
+    limits.client_id_bytes_max = 30;
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench(limits);
+        Peer fits(bench, version);
+        CHECK(fits.join(std::string(30, 'x')).reason == ReasonCode::success);
+        Peer longer(bench, version);
+        CHECK(longer.join(std::string(31, 'x')).reason == ReasonCode::client_identifier_not_valid);
+        CHECK(longer.is_closed());
+        CHECK(bench.host.connects == 1);
+    }
+    Bench bench;
+    Peer empty(bench, ProtocolVersion::v311);
+    empty.raw(raw_connect(ProtocolVersion::v311, 0, fields({""})));
+    CHECK(bench.host.out[empty.id()] == ByteView("\x20\x02\x00\x02", 4));
+    CHECK(empty.is_closed());
+}
+
+TEST_CASE("[MQTT-3.1.4-2] [MQTT-3.1.4-6] nothing that follows a refused CONNECT is handled") {
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        bench.host.refusal = ReasonCode::not_authorized;
+        Peer peer(bench, version);
+        Bytes bytes = raw_connect(version, 2, fields({"p"}));
+        bytes += Raw().u16(1).properties(version).text("a").u8(0).packet(0x82);
+        bytes += Raw().text("a").properties(version).packet(0x30);
+        bytes += raw_connect(version, 2, fields({"q"}));
+        peer.raw(bytes);
+        peer.raw(Raw().text("a").properties(version).packet(0x30));
+        CHECK(peer.connack().reason == ReasonCode::not_authorized);
+        CHECK(peer.is_closed());
+        CHECK(peer.is_quiet());
+        CHECK(bench.host.connects == 1);
+        CHECK(bench.host.published.empty());
+        CHECK(bench.broker.stats().subscriptions == 0);
+    }
+}
+
+TEST_CASE("[MQTT-3.1.4-3] [MQTT3-3.1.4-2] a second connection of a client id ends the first: 0x8E, or silence"
+) {
+    for (const ProtocolVersion version : both_versions) {
+        for (const bool is_clean : {false, true}) {
+            Bench bench;
+            Peer first(bench, version);
+            first.join("p", false, 100);
+            Peer other(bench, version);
+            other.join("q");
+            Peer second(bench, version);
+            CHECK(second.join("p", is_clean, 100).session_present == !is_clean);
+            check_ended(first, ReasonCode::session_taken_over);
+            CHECK_FALSE(second.is_closed());
+            CHECK_FALSE(other.is_closed());
+        }
+    }
+}
+
+TEST_CASE("[MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] CONNACK is the first packet, and there is one") {
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        Peer first(bench, version);
+        first.join("p", false, 100);
+        first.subscribe("a", 1);
+        first.cut();
+        bench.broker.publish(message("a", "queued", 1), bench.host.now);
+        bench.host.up_hook = [&](const ConnView& who) {
+            bench.broker.deliver(who.session_key, message("d", "direct"), bench.host.now);
+        };
+        Peer peer(bench, version);
+        Bytes bytes = raw_connect(version, 0, fields({"p"}));
+        bytes += ByteView("\xC0\x00", 2);
+        peer.raw(bytes);
+        CHECK(peer.connack().reason == ReasonCode::success);
+        CHECK_FALSE(peer.is_quiet());
+        int connacks = 0;
+        while (!peer.is_quiet())
+            connacks += peer.next().type == PacketType::connack ? 1 : 0;
+        CHECK(connacks == 0);
+    }
+}
+
+TEST_CASE("[MQTT-3.2.2-1] [MQTT-3.2.2-6] the acknowledge flags are session present alone, and 0 in a refusal"
+) {
+    for (const ProtocolVersion version : both_versions) {
+        Bench bench;
+        const auto flags = [&](bool is_clean) {
+            Peer peer(bench, version);
+            peer.raw(raw_connect(version, is_clean ? 2 : 0, fields({"p"})));
+            const unsigned seen = static_cast<unsigned char>(peer.take(PacketType::connack).body[0]);
+            if (!peer.is_closed())
+                peer.cut();
+            return seen;
+        };
+        Peer first(bench, version);
+        first.join("p", false, 100);
+        CHECK(flags(false) == 1);
+        Peer again(bench, version);
+        again.join("p", false, 100);
+        bench.host.refusal = ReasonCode::server_busy;
+        CHECK(flags(false) == 0);
+        bench.host.refusal = ReasonCode::success;
+        CHECK(flags(true) == 0);
+    }
+}
+
+TEST_CASE(
+    "[MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT3-3.2.2-5] a refusal has a code of its table, whatever the host "
+    "says, and ends the connection"
+) {
+    for (const ProtocolVersion version : both_versions) {
+        for (unsigned code = 1; code < 256; ++code) {
+            Bench bench;
+            bench.host.refusal = static_cast<ReasonCode>(code);
+            Peer peer(bench, version);
+            peer.raw(raw_connect(version, 2, fields({"p"})));
+            const Received answer = peer.take(PacketType::connack);
+            REQUIRE(answer.body.size() >= 2);
+            const unsigned said = static_cast<unsigned char>(answer.body[1]);
+            INFO(code, " ", said);
+            const auto* const place = std::find(connect_refusals.begin(), connect_refusals.end(), said);
+            if (is_v5(version)) {
+                CHECK(place != connect_refusals.end());
+                if (std::find(connect_refusals.begin(), connect_refusals.end(), code) !=
+                    connect_refusals.end())
+                    CHECK(said == code);
+            } else {
+                CHECK(said >= 1);
+                CHECK(said <= 5);
+            }
+            CHECK(peer.is_closed());
+        }
+    }
+}
+
+TEST_CASE("[MQTT-3.2.2-9] [MQTT-3.2.2-10] Maximum QoS is told when it is below 2, and every QoS is subscribed"
+) {
+    for (const std::uint8_t qos_max : {0, 1, 2}) {
+        for (const std::uint8_t wanted : {0, 1, 2}) {
+            Bench bench;
+            bench.host.prototype.qos_max = qos_max;
+            Peer peer(bench);
+            peer.raw(raw_connect(ProtocolVersion::v5, 2, fields({"p"})));
+            const Received raw = peer.take(PacketType::connack);
+            const auto connack = decode_connack(raw.frame(), ProtocolVersion::v5, {});
+            REQUIRE(connack.has_value());
+            CHECK(connack->qos_max == qos_max);
+            CHECK(static_cast<int>(peer.subscribe("a", wanted)) == std::min(wanted, qos_max));
+        }
+    }
+}
+
+TEST_CASE("[MQTT-3.2.2-12] [MQTT-3.2.2-13] a will beyond what is offered: 0x9B or 0x9A, then the end") {
+    struct Row {
+        std::uint8_t qos;
+        bool retain;
+        ReasonCode reason;
+    };
+
+    for (const Row& row :
+         {Row{1, false, ReasonCode::success},
+          Row{2, false, ReasonCode::qos_not_supported},
+          Row{0, true, ReasonCode::retain_not_supported}}) {
+        Bench bench;
+        bench.host.prototype.qos_max = 1;
+        bench.host.prototype.retain_available = false;
+        Peer peer(bench);
+        Connect packet;
+        packet.client_id = "p";
+        packet.will = message("w", "gone", row.qos, row.retain);
+        CHECK(peer.join(packet).reason == row.reason);
+        CHECK(peer.is_closed() == (row.reason != ReasonCode::success));
+        CHECK(bench.broker.stats().sessions == (row.reason == ReasonCode::success ? 1u : 0u));
+    }
+}
+
+TEST_CASE("[MQTT-3.1.2-24] [MQTT-3.2.2-19] no packet is larger than the client takes, CONNACK and SUBACK "
+          "included") {
+    std::size_t served = 0;
+    for (std::uint32_t bytes_max = 1; bytes_max <= 120; ++bytes_max) {
+        for (const bool is_refused : {false, true}) {
+            Bench bench;
+            bench.host.refusal = is_refused ? ReasonCode::server_busy : ReasonCode::success;
+            bench.host.prototype.keepalive_s = 7;
+            Peer peer(bench);
+            Connect packet;
+            packet.client_id = "p";
+            packet.packet_bytes_max = bytes_max;
+            peer.connect(packet);
+            for (const std::size_t size : sizes(bench, peer))
+                CHECK(size <= bytes_max);
+            if (is_refused || peer.is_closed()) {
+                CHECK(peer.is_closed());
+                CHECK(bench.broker.stats().sessions == 0);
+                continue;
+            }
+            ++served;
+            Raw subscribe;
+            Raw unsubscribe;
+            subscribe.u16(1).u8(0);
+            unsubscribe.u16(2).u8(0);
+            for (int i = 0; i < 60; ++i) {
+                subscribe.text("f/" + std::to_string(i)).u8(0);
+                unsubscribe.text("f/" + std::to_string(i));
+            }
+            peer.raw(subscribe.packet(0x82));
+            const bool is_fitting = bytes_max >= 2 + 2 + 1 + 60;
+            CHECK(peer.is_closed() == !is_fitting);
+            CHECK(bench.broker.stats().subscriptions == (is_fitting ? 60u : 0u));
+            Peer other(bench);
+            packet.client_id = "o";
+            other.join(packet);
+            other.raw(unsubscribe.packet(0xA2));
+            CHECK(other.is_closed() == !is_fitting);
+            if (!is_fitting)
+                CHECK(other.goodbye() == ReasonCode::packet_too_large);
+            for (Peer* each : {&peer, &other}) {
+                for (const std::size_t size : sizes(bench, *each))
+                    CHECK(size <= bytes_max);
+            }
+        }
+    }
+    CHECK(served > 50);
+}
+
+TEST_CASE("[MQTT-3.1.2-25] a message too large for the client counts as delivered and takes no place") {
+    Bench bench;
+    Peer peer(bench);
+    Connect packet;
+    packet.client_id = "p";
+    packet.packet_bytes_max = 60;
+    packet.receive_maximum = 1;
+    packet.session_expiry_s = 100;
+    peer.join(packet);
+    peer.subscribe("a", 2);
+    for (const std::uint8_t qos : {1, 2, 1}) {
+        bench.broker.publish(message("a", std::string(100, 'x'), qos), bench.host.now);
+        CHECK(peer.is_quiet());
+    }
+    bench.broker.publish(message("a", "small", 1), bench.host.now);
+    CHECK(peer.message().payload == "small");
+    peer.cut();
+    Peer again(bench);
+    CHECK(again.join("p", false, 100).session_present);
+    CHECK(again.message().payload == "small");
+    CHECK(again.is_quiet());
+}
+
+TEST_CASE("[MQTT-3.1.2-28] there is never Response Information, asked for or not") {
+    for (const bool is_wanted : {false, true}) {
+        Bench bench;
+        Peer peer(bench);
+        Connect packet;
+        packet.client_id = "p";
+        packet.request_response_information = is_wanted;
+        CHECK(peer.join(packet).response_information.empty());
+    }
+}
+
+TEST_CASE("[MQTT-3.1.2-29] no answer of ours has a reason string or user properties, wanted or not") {
+    for (const bool is_wanted : {false, true}) {
+        Bench bench;
+        bench.host.judge = [](const ConnView&, const MessagePtr&, AckToken) { return Verdict::denied; };
+        bench.host.permit = [](const ConnView&, Action, std::string_view) { return false; };
+        Peer peer(bench);
+        Connect packet;
+        packet.client_id = "p";
+        packet.request_problem_information = is_wanted;
+        const Connack connack = peer.join(packet);
+        CHECK(connack.reason_text.empty());
+        CHECK(connack.user_properties.empty());
+        peer.publish("a", "x", 1, 1).publish("a", "x", 2, 2);
+        peer.ack(PacketType::pubrel, 3).ack(PacketType::pubrec, 4);
+        peer.raw(Raw().u16(5).u8(0).text("a").u8(0).packet(0x82));
+        peer.raw(Raw().u16(6).u8(0).text("a").packet(0xA2));
+        peer.raw(ByteView("\xC1\x00", 2));
+        CHECK(
+            bench.host.out[peer.id()] == Raw()
+                                             .bytes(ByteView("\x40\x03\0\1\x87", 5))
+                                             .bytes(ByteView("\x50\x03\0\2\x87", 5))
+                                             .bytes(ByteView("\x70\x03\0\3\x92", 5))
+                                             .bytes(ByteView("\x62\x03\0\4\x92", 5))
+                                             .bytes(ByteView("\x90\x04\0\5\0\x87", 6))
+                                             .bytes(ByteView("\xB0\x04\0\6\0\x11", 6))
+                                             .bytes(ByteView("\xE0\x01\x81", 3))
+                                             .body()
+        );
+    }
+}
