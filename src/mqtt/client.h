@@ -77,7 +77,8 @@ public:
     /// the server's maximum packet size. QoS 0 is settled by returning. QoS 2 is Errc::unsupported when the
     /// server says so.
     Result<void> publish(const Message& message, PublishTag tag, Mono now);
-    /// Sends SUBSCRIBE now; Errc::closed when not connected.
+    /// Sends SUBSCRIBE now; Errc::closed when not connected, Errc::too_large over the server's maximum packet
+    /// size, Errc::busy while 1,000 requests wait for their answers. The same for UNSUBSCRIBE.
     Result<void> subscribe(const std::vector<std::pair<std::string, std::uint8_t>>& filters, Mono now);
     Result<void> unsubscribe(const std::vector<std::string>& filters, Mono now);
     void acknowledge(std::uint16_t packet_id, Mono now);

@@ -58,8 +58,9 @@ private:
         bool is_ready = false;
     };
 
-    struct PendingSubscribe {
+    struct PendingRequest {
         std::uint16_t packet_id = 0;
+        PacketType answer = PacketType::suback; ///< or unsuback
         std::vector<std::string> filters;
     };
 
@@ -82,8 +83,12 @@ private:
     void handle_publish(const Frame& frame, Mono now);
     void handle_pubrel(const Frame& frame, Mono now);
     void handle_suback(const Frame& frame);
+    void handle_unsuback(const Frame& frame);
+    Result<void> send_request(PendingRequest pending, ByteView bytes, Mono now);
+    bool take_request(std::uint16_t packet_id, PacketType answer, PendingRequest& request);
     void flush_acks(Mono now);
     void send_ack(PacketType type, std::uint16_t packet_id, ReasonCode reason, Mono now);
+    std::uint32_t packet_bytes_max() const;
     std::uint32_t window() const;
     std::uint16_t next_request_id();
 
@@ -114,7 +119,7 @@ private:
     std::size_t unsettled_ = 0;
     Ring<Inbound> acks_;
     std::vector<std::uint16_t> qos2_; ///< inbound ids between PUBLISH and PUBREL
-    std::vector<PendingSubscribe> subscribes_;
+    std::vector<PendingRequest> requests_;
     std::uint16_t request_counter_ = 0;
     Bytes scratch_;
 };

@@ -12,7 +12,7 @@ namespace {
 /// Publishes use the ids 1..32,768 in turn and requests those above, so that they never meet.
 constexpr std::uint32_t publish_ids = 32'768;
 constexpr std::uint32_t request_ids = 65'535 - publish_ids;
-constexpr std::size_t pending_subscribes_max = 1'000;
+constexpr std::size_t pending_requests_max = 1'000;
 /// Places beyond those unacknowledged that the window may span when the server acknowledges out of order.
 constexpr std::uint32_t span_factor = 2;
 
@@ -25,6 +25,10 @@ std::unexpected<Error> not_connected() {
 }
 
 } // namespace
+
+std::uint32_t Client::Core::packet_bytes_max() const {
+    return server_packet_bytes_max_ == 0 ? packet_bytes_format_max : server_packet_bytes_max_;
+}
 
 std::uint32_t Client::Core::window() const {
     return std::min<std::uint32_t>(
@@ -60,12 +64,12 @@ Result<void> Client::Core::publish(const Message& message, PublishTag tag, Mono 
             "publish without retain"
         );
     }
-    if (message.qos > 2 || !is_mqtt_text(message.topic) || !is_topic_name(message.topic)) {
+    if (!is_sound(message, codec_limits_)) {
         return fail(
             Errc::invalid,
             "message",
-            "its topic or QoS is not one of MQTT",
-            "use a topic name without wildcards"
+            "its topic, QoS or properties are not such as MQTT allows",
+            "use topic names without wildcards, UTF-8 text and QoS 0, 1 or 2"
         );
     }
     if (message.qos != 0 && quota() == 0) {
@@ -75,7 +79,7 @@ Result<void> Client::Core::publish(const Message& message, PublishTag tag, Mono 
     packet.packet_id = message.qos == 0 ? std::uint16_t{0} : id_of(out_sequence_);
     Bytes bytes;
     encode_publish(bytes, packet, version_);
-    if (bytes.size() > (server_packet_bytes_max_ == 0 ? packet_bytes_format_max : server_packet_bytes_max_)) {
+    if (bytes.size() > packet_bytes_max()) {
         return fail(
             Errc::too_large,
             "message to " + message.topic,
@@ -144,15 +148,18 @@ void Client::Core::resend_publish(Outbound& place, Mono now) {
         place.packet = reencoded(place);
         place.version = version_;
     }
-    const std::uint32_t bytes_max =
-        server_packet_bytes_max_ == 0 ? packet_bytes_format_max : server_packet_bytes_max_;
-    const bool is_qos2 = place.state == State::wait_pubrec;
-    if (place.packet.size() > bytes_max || place.packet.empty()) {
+    if (place.packet.size() > packet_bytes_max() || place.packet.empty()) {
         settle(place, ReasonCode::packet_too_large);
         return;
     }
-    if (is_qos2 && server_qos_max_ < 2) {
-        settle(place, ReasonCode::qos_not_supported);
+    // The server may offer less than on the connection before.
+    const bool is_retain = (static_cast<unsigned char>(place.packet[0]) & 1u) != 0;
+    if ((place.state == State::wait_pubrec ? 2 : 1) > server_qos_max_) {
+        settle(place, ReasonCode::qos_not_supported); // [MQTT-3.2.2-11]
+        return;
+    }
+    if (is_retain && !server_retain_available_) {
+        settle(place, ReasonCode::retain_not_supported); // [MQTT-3.2.2-14]
         return;
     }
     place.packet[0] = static_cast<char>(
@@ -339,7 +346,36 @@ void Client::Core::handle_pubrel(const Frame& frame, Mono now) {
 }
 
 std::uint16_t Client::Core::next_request_id() {
-    return static_cast<std::uint16_t>(publish_ids + 1 + request_counter_++ % request_ids);
+    const auto is_in_use = [this](std::uint16_t id) {
+        return std::any_of(requests_.begin(), requests_.end(), [id](const PendingRequest& pending) {
+            return pending.packet_id == id;
+        });
+    };
+    std::uint16_t id = 0;
+    do {
+        id = static_cast<std::uint16_t>(publish_ids + 1 + request_counter_);
+        request_counter_ = static_cast<std::uint16_t>((request_counter_ + 1u) % request_ids);
+    } while (is_in_use(id)); // [MQTT-2.2.1-3]; far fewer wait than there are
+    return id;
+}
+
+Result<void> Client::Core::send_request(PendingRequest pending, ByteView bytes, Mono now) {
+    if (requests_.size() >= pending_requests_max) {
+        return fail(
+            Errc::busy, "MQTT connection", "too many requests without an answer", "wait for on_subscribed"
+        );
+    }
+    if (bytes.size() > packet_bytes_max()) { // [MQTT-3.2.2-15]
+        return fail(
+            Errc::too_large,
+            "MQTT connection",
+            "a request is over the server's maximum packet size",
+            "ask for fewer or shorter filters at a time"
+        );
+    }
+    requests_.push_back(std::move(pending));
+    send(bytes, now);
+    return {};
 }
 
 Result<void>
@@ -348,14 +384,9 @@ Client::Core::subscribe(const std::vector<std::pair<std::string, std::uint8_t>>&
         return not_connected();
     if (filters.empty())
         return {};
-    if (subscribes_.size() >= pending_subscribes_max) {
-        return fail(
-            Errc::busy, "MQTT connection", "too many SUBSCRIBE without an answer", "wait for on_subscribed"
-        );
-    }
     Subscribe packet;
     packet.packet_id = next_request_id();
-    PendingSubscribe pending{packet.packet_id, {}};
+    PendingRequest pending{packet.packet_id, PacketType::suback, {}};
     for (const auto& [text, qos] : filters) {
         const auto filter = TopicFilter::parse(text, {65'535, 65'535});
         if (!filter)
@@ -365,11 +396,9 @@ Client::Core::subscribe(const std::vector<std::pair<std::string, std::uint8_t>>&
         packet.filters.push_back({text, qos, false, false, RetainHandling::send});
         pending.filters.push_back(text);
     }
-    subscribes_.push_back(std::move(pending));
     Bytes bytes;
     encode_subscribe(bytes, packet, version_);
-    send(bytes, now);
-    return {};
+    return send_request(std::move(pending), bytes, now);
 }
 
 Result<void> Client::Core::unsubscribe(const std::vector<std::string>& filters, Mono now) {
@@ -387,8 +416,30 @@ Result<void> Client::Core::unsubscribe(const std::vector<std::string>& filters, 
     }
     Bytes bytes;
     encode_unsubscribe(bytes, packet, version_);
-    send(bytes, now);
-    return {};
+    return send_request({packet.packet_id, PacketType::unsuback, filters}, bytes, now);
+}
+
+bool Client::Core::take_request(std::uint16_t packet_id, PacketType answer, PendingRequest& request) {
+    const auto place = std::find_if(requests_.begin(), requests_.end(), [&](const PendingRequest& pending) {
+        return pending.packet_id == packet_id && pending.answer == answer;
+    });
+    if (place == requests_.end())
+        return false;
+    request = std::move(*place);
+    requests_.erase(place);
+    return true;
+}
+
+void Client::Core::handle_unsuback(const Frame& frame) {
+    const Decoded<Unsuback> packet = decode_unsuback(frame, version_, codec_limits_);
+    PendingRequest pending;
+    if (!packet) {
+        refuse(packet.error());
+    } else if (!take_request(packet->packet_id, PacketType::unsuback, pending)) {
+        refuse({ReasonCode::protocol_error, "an UNSUBACK that nothing asked for"});
+    } else if (version_ == ProtocolVersion::v5 && packet->reasons.size() != pending.filters.size()) {
+        refuse({ReasonCode::protocol_error, "an UNSUBACK with another number of answers than filters"});
+    }
 }
 
 void Client::Core::handle_suback(const Frame& frame) {
@@ -397,16 +448,11 @@ void Client::Core::handle_suback(const Frame& frame) {
         refuse(packet.error());
         return;
     }
-    const auto place =
-        std::find_if(subscribes_.begin(), subscribes_.end(), [&](const PendingSubscribe& pending) {
-            return pending.packet_id == packet->packet_id;
-        });
-    if (place == subscribes_.end()) {
+    PendingRequest pending;
+    if (!take_request(packet->packet_id, PacketType::suback, pending)) {
         refuse({ReasonCode::protocol_error, "a SUBACK that nothing asked for"});
         return;
     }
-    const PendingSubscribe pending = std::move(*place);
-    subscribes_.erase(place);
     if (packet->reasons.size() != pending.filters.size()) {
         refuse({ReasonCode::protocol_error, "a SUBACK with another number of answers than filters"});
         return;

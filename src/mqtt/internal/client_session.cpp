@@ -71,11 +71,14 @@ void Client::Core::connect(Mono now) {
     Connect packet;
     packet.version = version_;
     packet.client_id = options_.client_id;
-    packet.clean_start = options_.clean_start;
+    // 3.1.1 knows no session without an id [MQTT3-3.1.3-7] and no password without a user name
+    // [MQTT3-3.1.2-22].
+    const bool is_v5 = version_ == ProtocolVersion::v5;
+    packet.clean_start = options_.clean_start || (options_.client_id.empty() && !is_v5);
     packet.keepalive_s = options_.keepalive_s;
-    packet.has_username = !options_.username.empty();
-    packet.username = options_.username;
     packet.has_password = !options_.password.empty();
+    packet.has_username = !options_.username.empty() || (packet.has_password && !is_v5);
+    packet.username = options_.username;
     packet.password = options_.password;
     packet.will = options_.will;
     packet.will_delay_s = options_.will_delay_s;
@@ -91,7 +94,7 @@ void Client::Core::closed() {
     stage_ = Stage::idle;
     is_ping_pending_ = false;
     framer_ = Framer(0);
-    subscribes_.clear();
+    requests_.clear();
     acks_.release(); // the server sends again what it has no answer for
 }
 
@@ -166,12 +169,9 @@ void Client::Core::handle(const Frame& frame, Mono now) {
     case PacketType::suback:
         handle_suback(frame);
         return;
-    case PacketType::unsuback: {
-        const auto packet = decode_unsuback(frame, version_, codec_limits_);
-        if (!packet)
-            refuse(packet.error());
+    case PacketType::unsuback:
+        handle_unsuback(frame);
         return;
-    }
     case PacketType::pingresp:
         if (!is_valid_ping(frame)) {
             refuse({ReasonCode::malformed_packet, "a PINGRESP that is not empty"});
