@@ -118,4 +118,24 @@ Duration watchdog_interval() {
     return std::chrono::microseconds(std::strtoll(microseconds, nullptr, 10) / 2);
 }
 
+void Supervised::ready() {
+    tell("READY=1");
+    feed();
+}
+
+void Supervised::tell(std::string_view state) {
+    if (const auto told = notify_supervisor(state); !told)
+        log_.warn("program", "the service supervisor cannot be told", {{"cause", told.error().text()}});
+}
+
+void Supervised::feed() {
+    const Duration every = watchdog_interval();
+    if (every == Duration::zero())
+        return;
+    watchdog_.start(every, [this] {
+        tell("WATCHDOG=1");
+        feed();
+    });
+}
+
 } // namespace brim::io

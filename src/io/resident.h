@@ -2,8 +2,10 @@
 // What this process costs, and what it tells its supervisor.
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "io/loop.h"
 
 #include <cstdint>
 #include <string_view>
@@ -34,5 +36,23 @@ Result<void> notify_supervisor(std::string_view state);
 /// How often WATCHDOG=1 is due: half of $WATCHDOG_USEC; zero when no watchdog is set or it is for another
 /// process.
 Duration watchdog_interval();
+
+/// A daemon's side of its service supervisor: says when it is ready and when it stops, and feeds the watchdog
+/// in between. Loop thread only.
+class Supervised {
+public:
+    Supervised(Loop& loop, Log& log) : log_(log), watchdog_(loop) {}
+
+    void ready();
+
+    void stopping() { tell("STOPPING=1"); }
+
+private:
+    void tell(std::string_view state);
+    void feed();
+
+    Log& log_;
+    Timer watchdog_;
+};
 
 } // namespace brim::io

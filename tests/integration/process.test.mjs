@@ -26,7 +26,7 @@ test('a second hub on the same data ends with "locked by pid", the first goes on
     const other = join(hub.folder, 'other.toml');
     writeFileSync(other, `[hub]\ndata_dir = "${hub.data}"\n[[listener]]\nprotocol = "mqtt"\naddress = "127.0.0.1:0"\n`);
     const second = await execute(hubProgram, ['run', '--config', other]);
-    assert.equal(second.code, 1);
+    assert.equal(second.code, 75); // EX_TEMPFAIL [F-14]
     assert.match(second.err, new RegExp(`lock.*\\b${hub.child?.pid}\\b`, 's'));
     assert.match(second.err, /^hint: /m);
     assert.equal((await hub.call('GET', '/api/v1/system')).status, 200);
