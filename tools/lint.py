@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Format, layers, co_await forms, lock files, and clang-tidy on the C++ files changed since a revision (--since, default HEAD)."""
+"""Format, layers, co_await forms, the MQTT conformance table, lock files, and clang-tidy on the C++ files changed since a revision (--since, default HEAD)."""
 import argparse
 import pathlib
 import re
@@ -69,6 +69,7 @@ def main() -> int:
         "format": check_format,
         "layers": lambda: check_script("check_layers"),
         "await": lambda: check_script("check_await"),
+        "conformance": lambda: check_script("check_conformance"),
         "lock files": check_lock_files,
         "unfinished": check_unfinished,
         "clang-tidy": lambda: check_tidy(options.since, ROOT / "build" / "dev"),

@@ -4,8 +4,6 @@
 
 #include "base/random.h"
 
-#include <algorithm>
-
 using namespace brim;
 using namespace brim::mqtt;
 using namespace brim::mqtt::bench;

@@ -3,8 +3,6 @@
 
 #include "mqtt/tests/conformance.h"
 
-#include <algorithm>
-
 using namespace brim;
 using namespace brim::mqtt;
 using namespace brim::mqtt::bench;
