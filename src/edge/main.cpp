@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -47,7 +48,8 @@ int show_applied(const ConfigSource& source) {
     const auto applied = edge::AppliedFile(disk, folder).read();
     if (!applied)
         return complain(applied.error());
-    if (!*applied) {
+    const std::optional<edge::Applied>& kept = *applied;
+    if (!kept) {
         return complain(
             {Errc::not_found,
              "applied configuration",
@@ -55,16 +57,16 @@ int show_applied(const ConfigSource& source) {
              "start brim-edge, or name the folder by --set edge.data_dir=..."}
         );
     }
-    const auto text = edge::show_masked((*applied)->texts);
+    const auto text = edge::show_masked(kept->texts);
     if (!text)
         return complain(text.error());
     std::printf(
         "# revision %s, applied %s\n# %s\n\n%s",
-        (*applied)->revision.c_str(),
-        to_rfc3339((*applied)->at).c_str(),
-        !read                                    ? "the files are broken now: see config check"
-        : read->revision == (*applied)->revision ? "the files say the same"
-                                                 : "the files say something else by now",
+        kept->revision.c_str(),
+        to_rfc3339(kept->at).c_str(),
+        !read                              ? "the files are broken now: see config check"
+        : read->revision == kept->revision ? "the files say the same"
+                                           : "the files say something else by now",
         text->c_str()
     );
     return 0;

@@ -452,7 +452,7 @@ void Sessions::tick() {
             ++at;
             continue;
         }
-        Request late = std::move(at->second);
+        const Request late = std::move(at->second);
         at = requests_.erase(at);
         for (Session* session : late.devices) {
             session->asked = false;

@@ -11,18 +11,17 @@ Twin::State& Twin::state(const Device& device) {
         device.model, std::vector<std::optional<Entry>>(device.model ? device.model->properties().size() : 0)
     };
     for (std::size_t i = 0; state.model && i < state.entries.size(); ++i) {
-        if (!state.entries[i])
+        const std::optional<Entry>& entry = state.entries[i];
+        if (!entry)
             continue;
         const std::string& name = state.model->properties()[i].identifier;
         const int at = device.model ? device.model->property_index(name) : -1;
         if (at < 0)
             continue;
         const auto index = static_cast<std::size_t>(at);
-        auto value = thing::check_value(
-            device.model->properties()[index].type, state.entries[i]->value.to_json(), name
-        );
+        auto value = thing::check_value(device.model->properties()[index].type, entry->value.to_json(), name);
         if (auto* good = std::get_if<thing::Value>(&value)) {
-            next.entries[index] = Entry{std::move(*good), state.entries[i]->time_ms};
+            next.entries[index] = Entry{std::move(*good), entry->time_ms};
         }
     }
     state = std::move(next);

@@ -20,8 +20,9 @@ std::string current_note_name(DeviceId device, PropertyId property) {
 std::optional<std::pair<DeviceId, PropertyId>> key_of(std::string_view name) {
     name.remove_prefix(current_prefix.size());
     std::pair<DeviceId, PropertyId> key;
-    const char* end = name.data() + name.size();
-    const auto device = std::from_chars(name.data(), end, key.first);
+    const char* const begin = name.data();
+    const char* const end = begin + name.size();
+    const auto device = std::from_chars(begin, end, key.first);
     if (device.ec != std::errc{} || device.ptr == end || *device.ptr != '/')
         return std::nullopt;
     const auto property = std::from_chars(device.ptr + 1, end, key.second);
@@ -58,12 +59,13 @@ bool CurrentNotes::restore(Registry& registry, const store::HistoryNote& note) {
     if (!note.name.starts_with(current_prefix))
         return false;
     const auto key = key_of(note.name);
-    Device* device = key ? registry.device(key->first) : nullptr;
+    if (!key)
+        return true;
+    Device* device = registry.device(key->first);
     auto record = decode_record(note.body);
     const CurrentValue* stored = device == nullptr ? nullptr : device->current_value(key->second);
     if (!record || record->samples.size() > 1 || stored == nullptr) {
-        if (key)
-            changed_.insert(*key); // of a device that is gone, or unreadable: the newest value stands
+        changed_.insert(*key); // of a device that is gone, or unreadable: the newest value stands
         return true;
     }
     newest_[*key] = stored->time_ms;

@@ -87,7 +87,7 @@ void add_user_handlers(Handlers& handlers, Accounts& accounts) {
     };
     handlers["patchUser"] = [&accounts](Call call) {
         const std::string name(call.at("user"));
-        std::optional<Role> role = parse_role(call.body["role"].as_string());
+        const std::optional<Role> role = parse_role(call.body["role"].as_string());
         std::optional<std::string> password;
         if (const Json* given = call.body.find("password"))
             password = std::string(given->as_string());

@@ -198,7 +198,7 @@ void Accounts::login(
         return done(fail(Errc::busy, "sign in", "too many sign-ins at a time", "try again in a few seconds"));
     }
     const auto found = accounts_.find(name);
-    std::string stored = found == accounts_.end() ? nobody_hash_ : found->second.password_hash;
+    const std::string stored = found == accounts_.end() ? nobody_hash_ : found->second.password_hash;
     auto matches = std::make_shared<bool>(false); // shared by the job and its completion
     auto job = [matches, password = std::move(password), stored] {
         *matches = password_matches(password, stored);

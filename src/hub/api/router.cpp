@@ -404,7 +404,8 @@ void Router::run_once(Call call, const std::string& key) const {
                 else
                     book->finish(id, key, answer, std::move(send));
             };
-        handlers_.at(call.operation->id)(std::move(call));
+        auto& handler = handlers_.at(call.operation->id);
+        handler(std::move(call));
     };
     book_->begin(scope, key, body, std::move(begun));
 }
