@@ -313,6 +313,7 @@ TEST_CASE(
             bench.broker.publish(message("a/b", "x", qos), bench.host.now);
             const Publish got = peer.message();
             CHECK(got.qos == qos);
+            CHECK_FALSE(got.dup);
             std::vector<std::uint32_t> ids = got.subscription_ids;
             std::sort(ids.begin(), ids.end());
             CHECK(ids == (is_v5(version) ? std::vector<std::uint32_t>{5, 6} : std::vector<std::uint32_t>{}));

@@ -97,6 +97,11 @@ TEST_CASE("[MQTT-3.1.3-9] no will when its client is back before the delay is ov
         CHECK(again.join("p", false, 100).session_present);
         bench.advance(std::chrono::seconds{30});
         CHECK(watcher.is_quiet() == (back_after_s < 10));
+        while (!watcher.is_quiet())
+            watcher.next();
+        again.cut(); // the connection that came back had no will
+        bench.advance(std::chrono::seconds{200});
+        CHECK(watcher.is_quiet());
     }
 }
 
