@@ -126,7 +126,10 @@ std::unexpected<Error> disk_error(const char* kind, const std::string& path, int
 
 std::string read_holder(const Descriptor& fd) {
     std::array<char, 32> text{};
-    const ssize_t count = ::pread(fd.value(), text.data(), text.size() - 1, 0);
+    ssize_t count = 0;
+    do
+        count = ::pread(fd.value(), text.data(), text.size() - 1, 0);
+    while (count < 0 && errno == EINTR);
     std::string holder(text.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     holder.erase(
         std::find_if(holder.begin(), holder.end(), [](char c) { return c < '0' || c > '9'; }), holder.end()
@@ -144,9 +147,15 @@ Result<std::unique_ptr<File>> PosixDisk::open(const std::string& path, OpenMode 
         flags |= O_CREAT;
     if (mode == OpenMode::create_new)
         flags |= O_CREAT | O_EXCL;
-    Descriptor fd = open_descriptor(path, flags);
+    // Non-blocking: a FIFO in the place of a file must not hang the program; for files it means nothing.
+    Descriptor fd = open_descriptor(path, flags | O_NONBLOCK);
     if (!fd)
         return disk_error("file", path, errno);
+    struct stat status{};
+    if (::fstat(fd.value(), &status) != 0)
+        return disk_error("file", path, errno);
+    if (S_ISFIFO(status.st_mode))
+        return fail(Errc::invalid, "file " + path, "a FIFO, not a file", "give the path of a file");
     return std::make_unique<PosixFile>(std::move(fd), path);
 }
 

@@ -15,8 +15,11 @@ namespace {
 class FileToRead {
 public:
     // Non-blocking: a FIFO in the place of a file must not hang the start.
-    explicit FileToRead(const std::string& path)
-        : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
+    explicit FileToRead(const std::string& path) {
+        do
+            fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        while (fd_ < 0 && errno == EINTR);
+    }
 
     ~FileToRead() {
         if (fd_ >= 0)
@@ -29,7 +32,7 @@ public:
     int fd() const { return fd_; }
 
 private:
-    int fd_;
+    int fd_ = -1;
 };
 
 } // namespace

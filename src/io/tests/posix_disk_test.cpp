@@ -63,6 +63,16 @@ TEST_CASE("what is not there, not a folder or not allowed is said with its path"
     CHECK_FALSE(folder.disk.sync_dir(folder.path + "/f").has_value());
 }
 
+TEST_CASE("a FIFO in the place of a file is refused at once, not waited for") {
+    Folder folder;
+    const std::string path = folder.path + "/fifo";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    const auto opened = folder.disk.open(path, OpenMode::read);
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == Errc::invalid);
+    CHECK(opened.error().text().find(path) != std::string::npos);
+}
+
 TEST_CASE("a folder lists its names sorted, entries are renamed and removed") {
     Folder folder;
     for (const char* name : {"c", "a2", "b"})
