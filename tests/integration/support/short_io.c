@@ -1,5 +1,5 @@
-// Preloaded into a program under test: every third read or write of a file is interrupted, the others move a few bytes
-// at a time, and opening a file below BRIM_SHORT_IO is interrupted now and then [F-07].
+// Preloaded into a program under test: every third read or write of a file is interrupted, the others move a
+// few bytes at a time, and opening a file below BRIM_SHORT_IO is interrupted now and then [F-07].
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
