@@ -194,7 +194,7 @@ void Broker::Core::congested(ConnId id, bool is_congested, Mono now) {
 }
 
 void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
-    Conn& conn = *conns_.find(id);
+    const Conn& conn = *conns_.find(id);
     if (conn.stage == Stage::fresh) {
         handle_fresh(id, frame, now);
         return;
@@ -369,7 +369,7 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
         refuse(id, ReasonCode::quota_exceeded, {}, now);
         return;
     }
-    Session& session = *sessions_.find(session_id);
+    const Session& session = *sessions_.find(session_id);
     conn->stage = Stage::up;
     conn->session = session_id;
     conn->receive_maximum = std::min(pending->receive_maximum, limits_.inflight_count_max);
