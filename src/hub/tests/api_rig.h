@@ -118,18 +118,18 @@ struct ApiRig {
         hub = std::move(*started);
     }
 
-    void stop() {
-        store::unregister_vfs(machine().env().disk());
-        if (machine().running())
+    void stop(bool power_cut = false) {
+        io::Disk& disk = machine().env().disk(); // of the process that ends here
+        if (power_cut)
+            machine().power_cut(io::CutMode::lose_all);
+        else
             machine().crash();
         hub.reset();
+        store::unregister_vfs(disk);
     }
 
     void restart(bool power_cut = false) {
-        store::unregister_vfs(machine().env().disk());
-        if (power_cut)
-            machine().power_cut(io::CutMode::lose_all);
-        stop();
+        stop(power_cut);
         start();
     }
 

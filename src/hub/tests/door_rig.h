@@ -50,22 +50,23 @@ struct DoorRig {
         REQUIRE(access->listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1883}, 0));
     }
 
-    void close() {
-        if (machine().running())
+    void close(bool power_cut = false) {
+        io::Disk& disk = machine().env().disk(); // of the process that ends here
+        if (power_cut)
+            machine().power_cut(io::CutMode::lose_all);
+        else
             machine().crash();
         access.reset();
         ingest.reset();
         feed.reset();
         registry.reset();
         db.reset();
+        store::unregister_vfs(disk);
     }
 
     /// kill -9 or a power cut, and the program again.
     void restart(bool power_cut = false) {
-        store::unregister_vfs(machine().env().disk());
-        if (power_cut)
-            machine().power_cut(io::CutMode::lose_all);
-        close();
+        close(power_cut);
         open();
     }
 
