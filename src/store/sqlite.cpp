@@ -86,12 +86,18 @@ Statement& Statement::bind_null(int index) {
 Result<bool> Statement::step() {
     if (misuse_)
         return fail(database_.error());
+    // A write of its own, not one of a Transaction.
+    const bool commits =
+        sqlite3_get_autocommit(database_.handle_) != 0 && sqlite3_stmt_readonly(statement_) == 0;
+    if (commits && database_.doubtful_)
+        BRIM_TRY(database_.settle());
     const int result = sqlite3_step(statement_);
     if (result == SQLITE_ROW)
         return true;
     if (result == SQLITE_DONE)
         return false;
     Error why = database_.error();
+    database_.note(result);
     sqlite3_reset(statement_);
     return fail(std::move(why));
 }
@@ -181,8 +187,28 @@ Result<Statement> Database::prepare(std::string_view literal) {
 }
 
 Result<void> Database::execute(const char* literal) {
-    if (sqlite3_exec(handle_, literal, nullptr, nullptr, nullptr) != SQLITE_OK)
+    if (const int result = sqlite3_exec(handle_, literal, nullptr, nullptr, nullptr); result != SQLITE_OK) {
+        note(result);
         return fail(error());
+    }
+    return {};
+}
+
+void Database::note(int sqlite_code) {
+    doubtful_ = doubtful_ || (sqlite_code & 0xff) == SQLITE_IOERR;
+}
+
+// A sync that failed has lost what was written before it, also the last bytes of the last commit's padding,
+// which SQLite leaves to the next sync. The WAL is a chain of checksums: with a hole in it, everything
+// committed behind the hole would be gone after a power cut. So it is written back and begun anew first.
+Result<void> Database::settle() {
+    if (!doubtful_)
+        return {};
+    const int result =
+        sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (result != SQLITE_OK)
+        return fail(error());
+    doubtful_ = false;
     return {};
 }
 
@@ -195,6 +221,8 @@ std::int64_t Database::changes() const {
 }
 
 Result<void> Database::checkpoint() {
+    if (doubtful_)
+        return settle();
     if (sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_FULL, nullptr, nullptr) != SQLITE_OK) {
         return fail(error());
     }
@@ -209,6 +237,7 @@ Error Database::error() const {
 }
 
 Result<Transaction> Transaction::begin(Database& database) {
+    BRIM_TRY(database.settle());
     BRIM_TRY(database.execute("BEGIN IMMEDIATE"));
     return Transaction(database);
 }

@@ -91,10 +91,19 @@ public:
     const std::string& path() const { return path_; }
 
 private:
+    friend class Statement;
+    friend class Transaction;
+
     Database(std::string path, sqlite3* handle) : path_(std::move(path)), handle_(handle) {}
+
+    /// Takes note of a failed call's code.
+    void note(int sqlite_code);
+    /// After an I/O error: nothing new is committed before all that was is in the database file and synced.
+    Result<void> settle();
 
     std::string path_;
     sqlite3* handle_;
+    bool doubtful_ = false; ///< an I/O error since the WAL was last written back whole
 };
 
 /// Runs a query to its end, `read` once for each row, and resets it.
