@@ -48,6 +48,13 @@ Forwarder::Forwarder(io::Env& env, store::Log& log, ForwardPort& port, Ledger& l
         );
         done_.raise(cursor.position + 1);
     }
+    const store::Seq next = log_.stats().next;
+    run_ = env_.random().hex(8) + " " + std::to_string(next);
+    if (done_.cut(next)) {
+        env_.log().warn(
+            "forward", "the buffer ends before what was settled: numbers are given again", {{"next", next}}
+        );
+    }
     done_.raise(log_.stats().first); // what retention took before this start was counted then
     ledger_.held_at_start = held();
 }
@@ -226,6 +233,7 @@ bool Forwarder::send(Lane lane) {
     properties.emplace_back("brim-store", log_.store_id());
     properties.emplace_back("brim-seq", std::to_string(next.seq));
     properties.emplace_back("brim-low", std::to_string(done_.low()));
+    properties.emplace_back("brim-run", run_);
     if (lane == Lane::backlog)
         properties.emplace_back("brim-replay", "1");
     const auto sent = port_.publish(next.message, next.seq);

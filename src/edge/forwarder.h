@@ -53,6 +53,8 @@ struct ForwardOptions {
 ///
 /// Laws: a record is settled once (acknowledged, rejected for good, or dropped and counted); a cut costs at
 /// most the records in flight a second transmission; the stored progress may lag behind, never run ahead.
+/// Numbers are only unique within a run (one start of the program): a log that lost its tail gives them
+/// again, so each message says which run sends it and where that run began.
 class Forwarder {
 public:
     Forwarder(io::Env& env, store::Log& log, ForwardPort& port, Ledger& ledger, ForwardOptions options);
@@ -94,6 +96,8 @@ public:
     void save();
 
     const store::SeqSet& done() const { return done_; }
+
+    const std::string& run() const { return run_; }
 
 private:
     struct Candidate {
@@ -139,6 +143,7 @@ private:
     Ledger& ledger_;
     ForwardOptions options_;
     store::SeqSet done_;
+    std::string run_; ///< "<16 hex digits> <first number>": this start, and the first number it gives
     std::map<store::Seq, Flight> inflight_;
     std::map<std::string, store::Seq, std::less<>> skipped_; ///< device -> its first record passed over
     std::set<store::Seq> denied_; ///< refused for lack of rights once, to be tried once more

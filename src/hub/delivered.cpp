@@ -1,5 +1,7 @@
 #include "hub/delivered.h"
 
+#include "base/assert.h"
+
 #include <algorithm>
 #include <charconv>
 
@@ -9,6 +11,11 @@ namespace {
 
 constexpr std::string_view prefix = "uplink/";
 constexpr std::size_t note_bytes_max = 65'536;
+// A note that names the run begins with a floor no set can have, so that it reads apart from the older form
+// (floor, gaps), which is still written where no run is known.
+constexpr std::uint64_t run_note = UINT64_MAX;
+constexpr std::uint8_t run_note_form = 1;
+constexpr std::size_t note_run_bytes = 16;
 
 std::string note_name(DeviceId gateway, const std::string& store) {
     return std::string(prefix) + std::to_string(gateway) + "/" + store;
@@ -28,13 +35,22 @@ bool Delivered::restore(const store::HistoryNote& note) {
     if (std::from_chars(first, name.data() + slash, gateway).ptr != name.data() + slash)
         return false;
     Reader in(note.body, "set of delivered numbers");
-    const std::uint64_t floor = in.u64();
-    if (!in.ok())
+    std::uint64_t floor = in.u64();
+    std::string run;
+    if (floor == run_note) {
+        if (in.u8() != run_note_form)
+            return false;
+        run = std::string(in.view(note_run_bytes));
+        floor = in.u64();
+    }
+    if (!in.ok() || floor == run_note)
         return false;
     auto set = store::SeqSet::decode(floor, in.rest());
     if (!set)
         return false;
-    entries_[{gateway, std::string(name.substr(slash + 1))}].set = std::move(*set);
+    Entry& known = entries_[{gateway, std::string(name.substr(slash + 1))}];
+    known.set = std::move(*set);
+    known.run = std::move(run);
     return true;
 }
 
@@ -47,6 +63,11 @@ std::vector<store::HistoryNote> Delivered::take_changed() {
         if (found == entries_.end())
             continue;
         Bytes body;
+        if (!found->second.run.empty()) {
+            put_u64(body, run_note);
+            put_u8(body, run_note_form);
+            body += found->second.run;
+        }
         put_u64(body, found->second.set.low() - 1);
         body += found->second.set.encode(note_bytes_max);
         notes.push_back({note_name(key.first, key.second), std::move(body)});
@@ -129,6 +150,22 @@ void Delivered::forget(DeviceId gateway) {
         changed_.erase(each->first);
     }
     entries_.erase(first, last);
+}
+
+bool Delivered::knows_run(DeviceId gateway, const std::string& store, std::string_view run) const {
+    const Entry* known = find(gateway, store);
+    return known != nullptr && known->run == run;
+}
+
+bool Delivered::begin_run(DeviceId gateway, const std::string& store, std::string run, std::uint64_t first) {
+    BRIM_ASSERT(run.size() == note_run_bytes, "a run has a name of 16 digits");
+    Entry& known = entry(gateway, store);
+    if (known.run == run)
+        return false;
+    known.run = std::move(run);
+    std::erase_if(known.pending, [first](const auto& pending) { return pending.first >= first; });
+    changed_.insert({gateway, store});
+    return known.set.cut(first);
 }
 
 void Delivered::note_pending(DeviceId gateway, const std::string& store, std::uint64_t seq, store::Seq at) {

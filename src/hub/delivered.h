@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -36,6 +37,13 @@ public:
     bool crowded(DeviceId gateway, const std::string& store) const;
     void forget(DeviceId gateway);
 
+    /// True when `run` is the start of the edge that the numbers of this store are counted for.
+    bool knows_run(DeviceId gateway, const std::string& store, std::string_view run) const;
+    /// The edge started again: numbers from `first` on belong to messages not seen yet, whatever was
+    /// delivered under them before. Does nothing for the run already known. Returns whether a number was
+    /// taken out.
+    bool begin_run(DeviceId gateway, const std::string& store, std::string run, std::uint64_t first);
+
     /// Appended to the ingress log but not yet durable.
     void note_pending(DeviceId gateway, const std::string& store, std::uint64_t seq, store::Seq at);
     std::optional<store::Seq> pending(DeviceId gateway, const std::string& store, std::uint64_t seq) const;
@@ -47,6 +55,7 @@ private:
     struct Entry {
         store::SeqSet set{};
         std::unordered_map<std::uint64_t, store::Seq> pending;
+        std::string run;        ///< 16 hex digits; empty: the edge never named one
         std::uint64_t used = 0; ///< to find the store not heard of for longest
     };
 

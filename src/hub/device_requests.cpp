@@ -12,29 +12,46 @@ namespace {
 
 constexpr std::int64_t any_future_ms = 1'000'000'000'000'000; // 31,000 years: no limit, and no overflow
 
+std::uint64_t mark_number(std::string_view text) {
+    std::uint64_t value = 0;
+    if (text.size() > 19)
+        return 0;
+    for (const char c : text) {
+        if (c < '0' || c > '9')
+            return 0;
+        value = value * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return value;
+}
+
+/// "<16 hex digits> <first number>". Anything else is as if it were absent.
+void read_run(std::string_view text, UplinkMark& mark) {
+    constexpr std::size_t digits = 16;
+    if (text.size() <= digits || text[digits] != ' ')
+        return;
+    const std::string_view run = text.substr(0, digits);
+    const std::uint64_t first = mark_number(text.substr(digits + 1));
+    if (first == 0 || run.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+        return;
+    mark.run = run;
+    mark.run_first = first;
+}
+
 /// The user properties of the uplink extension; nothing when they are absent or not well-formed.
 std::optional<UplinkMark> uplink_mark(const Message& message, DeviceId gateway) {
     UplinkMark mark;
     mark.gateway = gateway;
-    const auto number = [](const std::string& text) {
-        std::uint64_t value = 0;
-        const bool digits = !text.empty() && text.size() <= 19;
-        for (const char c : text) {
-            if (!digits || c < '0' || c > '9')
-                return std::uint64_t{0};
-            value = value * 10 + static_cast<std::uint64_t>(c - '0');
-        }
-        return value;
-    };
     for (const auto& [name, value] : message.user_properties) {
         if (name == "brim-store")
             mark.store = value;
         if (name == "brim-seq")
-            mark.seq = number(value);
+            mark.seq = mark_number(value);
         if (name == "brim-low")
-            mark.low = number(value);
+            mark.low = mark_number(value);
         if (name == "brim-replay")
             mark.replay = value == "1";
+        if (name == "brim-run")
+            read_run(value, mark);
     }
     if (mark.seq == 0 || mark.store.size() != 32)
         return std::nullopt;

@@ -1,5 +1,6 @@
 #include "hub/ingest.h"
 
+#include "base/assert.h"
 #include "hub/internal/ingest_state.h"
 #include "store/sqlite_history.h"
 
@@ -114,8 +115,78 @@ Result<void> Ingest::State::catch_up() {
     return {};
 }
 
-void Ingest::State::submit(IngressRecord record, Done done) {
-    ++stats.received;
+void Ingest::State::refuse(Done done, Error error) {
+    ++stats.failed;
+    env.loop().post([done = std::move(done), error = std::move(error)]() mutable {
+        done(fail(std::move(error)));
+    });
+}
+
+void Ingest::State::submit(Offer offer) {
+    if (wait_for_run(offer))
+        return;
+    const IngressRecord& record = offer.record;
+    if (!offer.run.empty() && !delivered.knows_run(record.gateway, record.store, offer.run))
+        return begin_run(std::move(offer));
+    store_offer(std::move(offer.record), std::move(offer.done));
+}
+
+// Taken when the edge's new run is not durable yet: what came before stays before.
+bool Ingest::State::wait_for_run(Offer& offer) {
+    if (new_runs.empty())
+        return false;
+    const auto found = new_runs.find({offer.record.gateway, offer.record.store});
+    if (found == new_runs.end())
+        return false;
+    if (found->second.size() < options.run_waiting_max) {
+        found->second.push_back(std::move(offer));
+    } else {
+        refuse(
+            std::move(offer.done),
+            {Errc::busy, "ingress", "too much waits for the start of the gateway", "it tries again"}
+        );
+    }
+    return true;
+}
+
+// The edge started again and may give numbers a second time that its log lost. That it did must be as durable
+// as what it delivers from now on, or a crash in between would take these for the messages of before.
+void Ingest::State::begin_run(Offer offer) {
+    if (closing)
+        return refuse(
+            std::move(offer.done), {Errc::busy, "ingress", "the hub stops", "the sender tries again"}
+        );
+    BRIM_ASSERT(offer.run.size() == 16 && offer.run_first > 0, "a run that no record can hold");
+    IngressRecord begin;
+    begin.kind = RecordKind::run;
+    begin.device = begin.gateway = offer.record.gateway;
+    begin.received_ms = offer.record.received_ms;
+    begin.store = offer.record.store;
+    begin.seq = offer.run_first;
+    begin.low = offer.record.low;
+    begin.run = offer.run;
+    Bytes body;
+    encode_record(begin, body);
+    const auto at = log->append(body);
+    if (!at)
+        return refuse(std::move(offer.done), at.error());
+    new_runs[{begin.gateway, begin.store}].push_back(std::move(offer));
+    log->when_durable(*at, [this, at = *at, begin = std::move(begin)](Result<void> result) mutable {
+        auto waiting = std::move(new_runs.extract({begin.gateway, begin.store}).mapped());
+        if (!result) {
+            env.log().error("ingest", "a run could not be stored", {{"cause", result.error().text()}});
+            for (Offer& each : waiting)
+                refuse(std::move(each.done), result.error());
+            return;
+        }
+        ++stats.runs;
+        apply(std::move(begin), at, owner->sink_);
+        for (Offer& each : waiting)
+            submit(std::move(each));
+    });
+}
+
+void Ingest::State::store_offer(IngressRecord record, Done done) {
     if (record.gateway != 0) {
         delivered.raise(record.gateway, record.store, record.low);
         if (const auto pending = delivered.pending(record.gateway, record.store, record.seq)) {
@@ -127,17 +198,14 @@ void Ingest::State::submit(IngressRecord record, Done done) {
             return env.loop().post([done = std::move(done)]() mutable { done({}); });
         }
     }
-    const auto refuse = [&](Error error) {
-        ++stats.failed;
-        env.loop().post([done = std::move(done), error = std::move(error)]() mutable {
-            done(fail(std::move(error)));
-        });
-    };
     if (closing || points.size() + flushing > waiting_points_max) {
-        return refuse({Errc::busy, "ingress", "history is behind", "the sender tries again"});
+        return refuse(
+            std::move(done), {Errc::busy, "ingress", "history is behind", "the sender tries again"}
+        );
     }
     if (record.gateway != 0 && delivered.crowded(record.gateway, record.store)) {
         return refuse(
+            std::move(done),
             {Errc::busy, "ingress", "too many gaps in what the gateway sent", "it fills the oldest first"}
         );
     }
@@ -145,7 +213,7 @@ void Ingest::State::submit(IngressRecord record, Done done) {
     encode_record(record, body);
     auto seq = log->append(body);
     if (!seq)
-        return refuse(std::move(seq).error());
+        return refuse(std::move(done), std::move(seq).error());
     if (record.gateway != 0)
         delivered.note_pending(record.gateway, record.store, record.seq, *seq);
     auto durable = [this, at = *seq, record = std::move(record), done = std::move(done)](Result<void> result
@@ -164,9 +232,21 @@ void Ingest::State::submit(IngressRecord record, Done done) {
     log->when_durable(*seq, std::move(durable));
 }
 
+void Ingest::State::begin_numbers(const IngressRecord& record) {
+    if (!delivered.begin_run(record.gateway, record.store, record.run, record.seq))
+        return;
+    env.log().warn(
+        "ingest",
+        "a gateway lost the end of its buffer and numbers its messages again",
+        {{"gateway", record.gateway}, {"store", record.store}, {"from", record.seq}}
+    );
+}
+
 void Ingest::State::apply(IngressRecord record, store::Seq at, Ingest::Sink* sink) {
     applied = at;
-    if (record.gateway != 0)
+    if (record.kind == RecordKind::run)
+        begin_numbers(record);
+    else if (record.gateway != 0)
         delivered.insert(record.gateway, record.store, record.seq, record.low);
     Device* device = registry.device(record.device);
     if (device != nullptr && record.kind == RecordKind::values)
@@ -268,25 +348,25 @@ Ingest::open(io::Env& env, Registry& registry, Feed& feed, IngestOptions options
     return std::unique_ptr<Ingest>(new Ingest(std::move(state)));
 }
 
-namespace {
-
-IngressRecord
-make_record(RecordKind kind, DeviceId device, std::int64_t received_ms, std::optional<UplinkMark> mark) {
-    IngressRecord record;
-    record.kind = kind;
-    record.device = device;
-    record.received_ms = received_ms;
+Ingest::State::Offer
+Ingest::State::make_offer(RecordKind kind, DeviceId device, std::optional<UplinkMark> mark, Done done) {
+    ++stats.received;
+    Offer offer;
+    offer.record.kind = kind;
+    offer.record.device = device;
+    offer.record.received_ms = env.loop().clock().wall().ms;
+    offer.done = std::move(done);
     if (mark) {
-        record.replay = mark->replay;
-        record.gateway = mark->gateway;
-        record.store = std::move(mark->store);
-        record.seq = mark->seq;
-        record.low = mark->low;
+        offer.record.replay = mark->replay;
+        offer.record.gateway = mark->gateway;
+        offer.record.store = std::move(mark->store);
+        offer.record.seq = mark->seq;
+        offer.record.low = mark->low;
+        offer.run = std::move(mark->run);
+        offer.run_first = mark->run_first;
     }
-    return record;
+    return offer;
 }
-
-} // namespace
 
 void Ingest::report(
     Device& device,
@@ -295,15 +375,15 @@ void Ingest::report(
     Done done,
     Telling telling
 ) {
-    auto record =
-        make_record(RecordKind::values, device.id, state_->env.loop().clock().wall().ms, std::move(mark));
+    auto offer = state_->make_offer(RecordKind::values, device.id, std::move(mark), std::move(done));
+    IngressRecord& record = offer.record;
     record.history = telling == Telling::history;
     record.samples.reserve(samples.size());
     for (const thing::Sample& sample : samples) {
         const PropertyId id = device.product->model_ids[static_cast<std::size_t>(sample.property)];
         record.samples.push_back({id, sample.time_ms, sample.value});
     }
-    state_->submit(std::move(record), std::move(done));
+    state_->submit(std::move(offer));
 }
 
 void Ingest::event(
@@ -315,20 +395,19 @@ void Ingest::event(
     Done done,
     Telling telling
 ) {
-    auto record =
-        make_record(RecordKind::event, device.id, state_->env.loop().clock().wall().ms, std::move(mark));
+    auto offer = state_->make_offer(RecordKind::event, device.id, std::move(mark), std::move(done));
+    IngressRecord& record = offer.record;
     record.history = telling == Telling::history;
     std::string text = R"({"identifier":)";
     json_append_string(text, identifier);
     text += R"(,"output":)" + output_json + "}";
     record.samples.push_back({event_column, time_ms, {thing::Value::Composite{std::move(text)}}});
-    state_->submit(std::move(record), std::move(done));
+    state_->submit(std::move(offer));
 }
 
 void Ingest::settle(UplinkMark mark, Done done) {
-    auto record =
-        make_record(RecordKind::settle, mark.gateway, state_->env.loop().clock().wall().ms, std::move(mark));
-    state_->submit(std::move(record), std::move(done));
+    const DeviceId gateway = mark.gateway;
+    state_->submit(state_->make_offer(RecordKind::settle, gateway, std::move(mark), std::move(done)));
 }
 
 } // namespace brim::hub

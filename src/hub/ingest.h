@@ -25,6 +25,8 @@ struct UplinkMark {
     store::Seq seq = 0;
     store::Seq low = 0; ///< everything below is settled on the edge
     bool replay = false;
+    std::string run;          ///< which start of the edge sends, 16 hex digits; empty: it does not say
+    store::Seq run_first = 0; ///< the first number this start gave; what had it or a later one before is gone
 };
 
 /// How a device meant it: as what it sees now, or as history, which never becomes the current value.
@@ -38,6 +40,8 @@ struct IngestOptions {
     }; ///< how long applied records may wait for their history batch
     std::size_t history_batch_max = 20'000; ///< points in one database transaction
     std::size_t stores_per_gateway_max = 8; ///< remembered edge stores; the oldest is forgotten
+    /// Messages of one edge store that may wait until its new run is durable: no edge's window is wider.
+    std::size_t run_waiting_max = 65'535;
     store::RetentionLimits retention{};
     std::chrono::milliseconds retention_every{60'000}; ///< from the end of one pass to the next
     std::chrono::milliseconds retention_pause{20};     ///< between its steps
@@ -49,6 +53,7 @@ struct IngestStats {
     std::uint64_t duplicates = 0; ///< acknowledged again without storing
     std::uint64_t failed = 0;     ///< refused because the log could not take them
     std::uint64_t values = 0;     ///< property values stored
+    std::uint64_t runs = 0;       ///< starts of edges seen
     std::uint64_t history_points = 0;
     std::uint64_t history_bytes = 0;  ///< that hold something
     std::uint64_t free_bytes = 0;     ///< of the disk; all three as of the last write of history

@@ -6,8 +6,10 @@ namespace brim::hub {
 
 namespace {
 
-constexpr std::uint8_t record_form = 2;
-constexpr std::uint8_t record_form_plain = 1; // without the history flag; older programs can read it
+constexpr std::uint8_t record_form = 3;       // kind run
+constexpr std::uint8_t record_form_told = 2;  // with the history flag
+constexpr std::uint8_t record_form_plain = 1; // neither; older programs can read it
+constexpr std::size_t record_run_bytes = 16;
 constexpr std::uint32_t samples_max = 1'000;
 constexpr std::uint8_t flag_replay = 1;
 constexpr std::uint8_t flag_mark = 2;
@@ -36,6 +38,27 @@ void put_value(Bytes& out, const thing::Value& value) {
     }
 }
 
+std::uint8_t form_of(const IngressRecord& record) {
+    if (record.kind == RecordKind::run)
+        return record_form;
+    return record.history ? record_form_told : record_form_plain;
+}
+
+/// The uplink mark, and in a record of kind run which one begins.
+void read_mark(Reader& in, IngressRecord& record) {
+    record.gateway = static_cast<DeviceId>(in.u64());
+    record.store = std::string(in.prefixed());
+    record.seq = in.u64();
+    record.low = in.u64();
+    if (in.ok() && record.gateway == 0)
+        in.fail(Errc::corrupt, "a mark without a gateway");
+    if (record.kind != RecordKind::run)
+        return;
+    record.run = std::string(in.view(record_run_bytes));
+    if (in.ok() && record.seq == 0)
+        in.fail(Errc::corrupt, "a run that begins before the first number");
+}
+
 thing::Value read_value(Reader& in) {
     thing::Value value;
     switch (static_cast<Tag>(in.u8())) {
@@ -61,7 +84,7 @@ thing::Value read_value(Reader& in) {
 
 void encode_record(const IngressRecord& record, Bytes& out) {
     const bool marked = record.gateway != 0;
-    put_u8(out, record.history ? record_form : record_form_plain);
+    put_u8(out, form_of(record));
     put_u8(out, static_cast<std::uint8_t>(record.kind));
     const unsigned flags =
         (record.replay ? flag_replay : 0U) | (marked ? flag_mark : 0U) | (record.history ? flag_history : 0U);
@@ -73,6 +96,8 @@ void encode_record(const IngressRecord& record, Bytes& out) {
         put_prefixed(out, record.store);
         put_u64(out, record.seq);
         put_u64(out, record.low);
+        if (record.kind == RecordKind::run)
+            out += record.run;
     }
     put_u32(out, static_cast<std::uint32_t>(record.samples.size()));
     for (const IngressSample& sample : record.samples) {
@@ -91,25 +116,20 @@ Result<IngressRecord> decode_record(ByteView bytes) {
     if (in.ok() && form == 0)
         in.fail(Errc::corrupt, "no form number");
     const std::uint8_t kind = in.u8();
-    if (in.ok() && (kind < 1 || kind > 3))
-        in.fail(Errc::corrupt, "unknown kind");
     record.kind = static_cast<RecordKind>(kind);
+    const bool is_run = record.kind == RecordKind::run;
+    if (in.ok() && (kind < 1 || kind > 4 || is_run != (form == record_form)))
+        in.fail(Errc::corrupt, "unknown kind");
     const unsigned flags = in.u8();
-    const unsigned known = flag_replay | flag_mark | (form == record_form ? flag_history : 0U);
-    if (in.ok() && (flags & ~known) != 0)
+    const unsigned known = flag_replay | flag_mark | (form == record_form_told ? flag_history : 0U);
+    if (in.ok() && ((flags & ~known) != 0 || (is_run && (flags & flag_mark) == 0)))
         in.fail(Errc::corrupt, "unknown flags");
     record.replay = (flags & flag_replay) != 0;
     record.history = (flags & flag_history) != 0;
     record.device = static_cast<DeviceId>(in.u64());
     record.received_ms = static_cast<std::int64_t>(in.u64());
-    if ((flags & flag_mark) != 0) {
-        record.gateway = static_cast<DeviceId>(in.u64());
-        record.store = std::string(in.prefixed());
-        record.seq = in.u64();
-        record.low = in.u64();
-        if (in.ok() && record.gateway == 0)
-            in.fail(Errc::corrupt, "a mark without a gateway");
-    }
+    if (in.ok() && (flags & flag_mark) != 0)
+        read_mark(in, record);
     const std::uint32_t count = in.u32();
     if (in.ok() && count > samples_max)
         in.fail(Errc::corrupt, "too many samples");

@@ -16,6 +16,7 @@ enum class RecordKind : std::uint8_t {
     values = 1, ///< property values
     event = 2,  ///< one event: a composite value in the product's "event:" history column
     settle = 3, ///< only an uplink mark: nothing was kept of the message
+    run = 4,    ///< an edge started: what it delivered with numbers from `seq` on were other messages
 };
 
 struct IngressSample {
@@ -36,11 +37,12 @@ struct IngressRecord {
     std::string store; ///< 32 hex digits
     std::uint64_t seq = 0;
     std::uint64_t low = 0;
+    std::string run; ///< kind run only: 16 hex digits; `seq` is the first number of the run
     std::vector<IngressSample> samples; ///< at most 1,000
     bool operator==(const IngressRecord&) const = default;
 };
 
-/// Appends the binary form to `out`.
+/// Appends the binary form to `out`. A record of kind run has a mark, a run and neither history nor replay.
 void encode_record(const IngressRecord& record, Bytes& out);
 /// Errc::corrupt for anything encode_record() would not write; Errc::unsupported for a newer form.
 Result<IngressRecord> decode_record(ByteView bytes);

@@ -81,6 +81,23 @@ std::uint64_t SeqSet::raise(std::uint64_t low_wanted) {
     return added;
 }
 
+bool SeqSet::cut(std::uint64_t first) {
+    BRIM_ASSERT(first >= 1, "numbers start at 1");
+    if (floor_ >= first) {
+        floor_ = first - 1;
+        runs_.clear();
+        return true;
+    }
+    const std::size_t at = find(first);
+    if (at == runs_.size())
+        return false;
+    const bool within = runs_[at].first < first;
+    if (within)
+        runs_[at].last = first - 1;
+    runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(within ? at + 1 : at), runs_.end());
+    return true;
+}
+
 void SeqSet::absorb() {
     std::size_t gone = 0;
     while (gone < runs_.size() && runs_[gone].first <= floor_ + 1) {

@@ -27,6 +27,9 @@ public:
     Insert insert(std::uint64_t seq);
     /// Puts all numbers below `low` in (a floor never goes back). Returns how many were not in before.
     std::uint64_t raise(std::uint64_t low);
+    /// Takes all numbers >= `first` (at least 1) out; the only way a floor goes back. For a log that lost its
+    /// tail and gives these numbers to other records. Returns whether any was in.
+    bool cut(std::uint64_t first);
 
     bool contains(std::uint64_t seq) const;
 

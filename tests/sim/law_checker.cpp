@@ -89,7 +89,8 @@ void LawChecker::check_values(const thing::DeviceKey& device, Property property,
 // The values of Speed grow, so arrival order must be value order within each lane.
 void LawChecker::check_order(const thing::DeviceKey& device, const Points& points) {
     // A record the hub refused for a while is sent again after those it took meanwhile.
-    if (installation_.recorder().refused_by_hub() > 0)
+    // The recorder knows it of the hub's earlier starts, the hub of this one.
+    if (installation_.recorder().refused_by_hub() + installation_.hub().hub()->ingest().stats().failed > 0)
         return;
     std::int64_t last[2] = {-1, -1};
     for (const auto& point : points) {

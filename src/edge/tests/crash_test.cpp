@@ -84,7 +84,7 @@ TEST_CASE(
         for (int fault = 0; fault < 5; ++fault) {
             rig.world.machine("edge").disk().add_fault(
                 {.kind = io::DiskFault::Kind::io_error,
-                 .op = random.below(2) == 0 ? io::DiskOp::sync : io::DiskOp::write,
+                 .op = fault == 0 || random.below(2) == 0 ? io::DiskOp::sync : io::DiskOp::write,
                  .path_part = "/data/uplink",
                  .nth = 1 + random.below(20)}
             );

@@ -25,7 +25,13 @@ struct ForwardRig final : ForwardPort {
     std::size_t window = 1'000;
     std::set<std::string> shut; ///< devices without a session
 
-    explicit ForwardRig(ForwardOptions options = {}) {
+    std::vector<std::string> runs; ///< brim-run of each message published
+
+    explicit ForwardRig(ForwardOptions options = {}) { open(options); }
+
+    void open(ForwardOptions options = {}) {
+        forwarder.reset();
+        log.reset();
         auto opened = store::Log::open(
             env,
             {.folder = "/log", .segment_bytes = 65'536, .bytes_max = 1'048'576, .record_bytes_max = 32'768}
@@ -39,7 +45,11 @@ struct ForwardRig final : ForwardPort {
 
     std::size_t quota() override { return window - std::min(window, forwarder->inflight()); }
 
-    Result<void> publish(const Message&, store::Seq seq) override {
+    Result<void> publish(const Message& message, store::Seq seq) override {
+        for (const auto& [name, value] : message.user_properties) {
+            if (name == "brim-run")
+                runs.push_back(value);
+        }
         sent.push_back(seq);
         return {};
     }
@@ -144,4 +154,56 @@ TEST_CASE("replay_share and replay_rate: the backlog gets its part of the window
     rig.world.run_for(5s);
     CHECK(rig.sent.size() >= 99);
     CHECK(rig.sent.size() <= 103); // a burst of a tenth of a second
+}
+
+TEST_CASE("each message names the run that sends it and the run's first number, both new at every start") {
+    ForwardRig rig;
+    rig.forwarder->begin();
+    rig.report("open");
+    rig.report("open");
+    rig.world.run_for(1s);
+    const auto first = std::exchange(rig.runs, {});
+    REQUIRE(first.size() == 2);
+    CHECK(first[0] == first[1]);
+    CHECK(first[0].size() == 18);
+    CHECK(first[0].substr(0, 16).find_first_not_of("0123456789abcdef") == std::string::npos);
+    CHECK(first[0].substr(16) == " 1");
+    rig.sent.clear();
+    rig.open();
+    rig.forwarder->begin();
+    rig.report("open");
+    rig.world.run_for(1s);
+    REQUIRE(rig.runs.size() == 3); // those in flight once more, by this run
+    for (const std::string& run : rig.runs)
+        CHECK(run == rig.runs[0]);
+    CHECK(rig.runs[0].substr(0, 16) != first[0].substr(0, 16));
+    CHECK(rig.runs[0].substr(16) == " 3");
+}
+
+TEST_CASE("what was settled above the end of a log that lost its tail does not count for what comes next") {
+    ForwardRig rig;
+    rig.forwarder->begin();
+    for (int i = 0; i < 3; ++i)
+        rig.report("open");
+    rig.world.run_for(1s);
+    rig.settle_all();
+    store::SeqSet ahead;
+    (void)ahead.raise(6); // as if 4 and 5, and 7 to 9, had been there
+    for (store::Seq seq = 7; seq <= 9; ++seq)
+        (void)ahead.insert(seq);
+    rig.world.run_for(1s);
+    REQUIRE(rig.log->set_cursor("uplink", ahead.low() - 1, ahead.encode(1'000)));
+    rig.world.run_for(3s);
+    rig.open();
+    CHECK(rig.forwarder->held() == 0);
+    rig.forwarder->begin();
+    for (int i = 0; i < 6; ++i)
+        rig.report("open");
+    rig.world.run_for(1s);
+    // The log itself goes on above its cursor's position, 5; what is settled above that it does not know.
+    CHECK(rig.sent == std::vector<store::Seq>{6, 7, 8, 9, 10, 11});
+    CHECK(rig.forwarder->held() == 6);
+    rig.settle_all();
+    CHECK(rig.forwarder->held() == 0);
+    CHECK(rig.world.log_text().find("numbers are given again") != std::string::npos);
 }

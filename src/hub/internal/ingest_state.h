@@ -14,9 +14,12 @@
 namespace brim::hub {
 
 struct Ingest::State {
-    struct Waiting {
+    /// A message on its way into the log.
+    struct Offer {
         IngressRecord record;
         Done done;
+        std::string run; ///< of UplinkMark
+        store::Seq run_first = 0;
     };
 
     State(io::Env& environment, Registry& devices, Feed& events, IngestOptions given)
@@ -33,7 +36,13 @@ struct Ingest::State {
 
     Result<void> open();
     Result<void> catch_up();
-    void submit(IngressRecord record, Done done);
+    Offer make_offer(RecordKind kind, DeviceId device, std::optional<UplinkMark> mark, Done done);
+    void submit(Offer offer);
+    bool wait_for_run(Offer& offer);
+    void begin_run(Offer offer);
+    void store_offer(IngressRecord record, Done done);
+    void refuse(Done done, Error error);
+    void begin_numbers(const IngressRecord& record);
     void apply(IngressRecord record, store::Seq at, Ingest::Sink* sink);
     void apply_values(Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
     void publish_values(const Device& device, const IngressRecord& record);
@@ -57,6 +66,8 @@ struct Ingest::State {
     std::unique_ptr<store::Log> log;
     std::unique_ptr<store::History> history; ///< only the worker touches it after open()
     Delivered delivered;
+    /// By gateway and edge store: what waits, in order, until the run it belongs to is durable.
+    std::map<std::pair<DeviceId, std::string>, std::deque<Offer>> new_runs;
     CurrentNotes current;
     std::vector<store::HistoryPoint> points; ///< applied, waiting for the next history transaction
     store::Seq applied = 0;                  ///< the last record in `points` or before

@@ -10,6 +10,8 @@ namespace {
 
 const std::string store_a(32, 'a');
 const std::string store_b(32, 'b');
+const std::string run_a(16, '1');
+const std::string run_b(16, '2');
 
 std::string hex_name(char c) {
     return std::string(32, c);
@@ -107,4 +109,54 @@ TEST_CASE("a note that is not one of ours is refused") {
     for (const char* name : {"", "uplink/", "uplink/1", "uplink/x/y", "uplink/1x/y", "other/1/y"})
         CHECK_FALSE(delivered.restore({name, floor}));
     CHECK_FALSE(delivered.restore({"uplink/1/" + store_a, Bytes(7, '\0')}));
+}
+
+TEST_CASE("a new run takes out its numbers once, also those on their way, and of no other store") {
+    Delivered delivered(8);
+    for (std::uint64_t seq = 1; seq <= 9; ++seq) {
+        delivered.insert(1, store_a, seq, 1);
+        delivered.insert(1, store_b, seq, 1);
+    }
+    delivered.note_pending(1, store_a, 10, 5);
+    delivered.note_pending(1, store_a, 3, 6);
+    CHECK_FALSE(delivered.knows_run(1, store_a, run_a));
+    CHECK(delivered.begin_run(1, store_a, run_a, 4));
+    CHECK(delivered.knows_run(1, store_a, run_a));
+    CHECK_FALSE(delivered.knows_run(1, store_b, run_a));
+    CHECK(delivered.contains(1, store_a, 3));
+    CHECK_FALSE(delivered.contains(1, store_a, 4));
+    CHECK(delivered.contains(1, store_b, 4));
+    CHECK_FALSE(delivered.pending(1, store_a, 10));
+    CHECK(delivered.pending(1, store_a, 3) == 6);
+    delivered.insert(1, store_a, 4, 1);
+    CHECK_FALSE(delivered.begin_run(1, store_a, run_a, 4)); // known: nothing again
+    CHECK(delivered.contains(1, store_a, 4));
+    CHECK_FALSE(delivered.begin_run(1, store_a, run_b, 5)); // above all there is
+    CHECK(delivered.contains(1, store_a, 4));
+}
+
+TEST_CASE("a note names the run when one is known; one without is of the form it always had") {
+    Delivered before(8);
+    before.insert(1, store_a, 1, 1);
+    before.insert(1, store_a, 3, 1);
+    const auto plain = before.take_changed();
+    REQUIRE(plain.size() == 1);
+    CHECK(plain[0].body == Bytes("\0\0\0\0\0\0\0\1\2\0", 10));
+    CHECK_FALSE(before.begin_run(1, store_a, run_a, 7));
+    const auto named = before.take_changed();
+    REQUIRE(named.size() == 1);
+    for (const bool with_run : {false, true}) {
+        Delivered after(8);
+        REQUIRE(after.restore(with_run ? named[0] : plain[0]));
+        CHECK(after.knows_run(1, store_a, run_a) == with_run);
+        for (std::uint64_t seq = 1; seq <= 5; ++seq)
+            CHECK(after.contains(1, store_a, seq) == before.contains(1, store_a, seq));
+    }
+    const Bytes& body = named[0].body;
+    const std::size_t head = body.size() - 2; // up to the gaps: a set may have none
+    for (std::size_t cut = 0; cut < head; ++cut)
+        CHECK_FALSE(Delivered(8).restore({named[0].name, body.substr(0, cut)}));
+    Bytes newer = body;
+    newer[8] = 2;
+    CHECK_FALSE(Delivered(8).restore({named[0].name, newer}));
 }

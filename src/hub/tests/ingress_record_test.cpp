@@ -44,6 +44,18 @@ IngressRecord random_record() {
     return record;
 }
 
+IngressRecord run_record() {
+    IngressRecord record;
+    record.kind = RecordKind::run;
+    record.device = record.gateway = 7;
+    record.received_ms = 1'700'000'000'000;
+    record.store = "0123456789abcdef0123456789abcdef";
+    record.seq = 4;
+    record.low = 2;
+    record.run = "fedcba9876543210";
+    return record;
+}
+
 } // namespace
 
 TEST_CASE("an ingress record comes back as it went in") {
@@ -71,7 +83,7 @@ TEST_CASE("every truncated ingress record is refused") {
 TEST_CASE("a record of a newer form is refused as unsupported, not as corrupt") {
     Bytes bytes;
     encode_record({}, bytes);
-    bytes[0] = 3;
+    bytes[0] = 4;
     const auto decoded = decode_record(bytes);
     REQUIRE(!decoded.has_value());
     CHECK(decoded.error().code == Errc::unsupported);
@@ -98,4 +110,34 @@ TEST_CASE("a sample count the bytes do not pay for allocates nothing") {
     encode_record({}, bytes);
     bytes[bytes.size() - 4] = '\x7f';
     CHECK(!decode_record(bytes).has_value());
+}
+
+TEST_CASE("a run comes back as it went in, in a form of its own that has nothing else") {
+    Bytes bytes;
+    encode_record(run_record(), bytes);
+    CHECK(bytes[0] == 3);
+    const auto decoded = decode_record(bytes);
+    REQUIRE(decoded.has_value());
+    CHECK(*decoded == run_record());
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut)
+        CHECK_FALSE(decode_record(ByteView(bytes).substr(0, cut)).has_value());
+    CHECK_FALSE(decode_record(bytes + "x").has_value());
+    const auto refused = [&bytes](std::size_t at, char value) {
+        Bytes changed = bytes;
+        changed[at] = value;
+        const auto outcome = decode_record(changed);
+        return !outcome.has_value() && outcome.error().code == Errc::corrupt;
+    };
+    CHECK(refused(0, 1)); // a run in a form that has none
+    CHECK(refused(0, 2));
+    CHECK(refused(1, 1)); // something else in the form of a run
+    CHECK(refused(1, 3));
+    CHECK(refused(1, 5)); // no such kind
+    CHECK(refused(2, 0)); // no mark
+    CHECK(refused(2, 6)); // told as history
+    IngressRecord none = run_record();
+    none.seq = 0;
+    bytes.clear();
+    encode_record(none, bytes);
+    CHECK_FALSE(decode_record(bytes).has_value());
 }

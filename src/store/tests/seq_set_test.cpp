@@ -59,6 +59,34 @@ TEST_CASE("a SeqSet answers as a naive set does, whatever is inserted and raised
     }
 }
 
+TEST_CASE("a cut takes out what a naive set takes out, the floor included, and what follows is as before") {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        SeededRandom random(seed);
+        SeqSet set;
+        std::set<std::uint64_t> naive;
+        for (int step = 0; step < 200; ++step) {
+            const std::uint64_t seq = 1 + random.below(60);
+            const std::uint64_t what = random.below(20);
+            if (what == 0) {
+                const bool any = naive.lower_bound(seq) != naive.end();
+                naive.erase(naive.lower_bound(seq), naive.end());
+                REQUIRE(set.cut(seq) == any);
+            } else if (what == 1) {
+                for (std::uint64_t i = 1; i < seq; ++i)
+                    naive.insert(i);
+                (void)set.raise(seq);
+            } else {
+                naive.insert(seq);
+                (void)set.insert(seq);
+            }
+            SeqSet rebuilt; // says the same of each number, and is in the one form it may have
+            for (const std::uint64_t number : naive)
+                (void)rebuilt.insert(number);
+            REQUIRE(set == rebuilt);
+        }
+    }
+}
+
 TEST_CASE("a SeqSet at its limit of runs refuses a new run and still joins existing ones") {
     SeqSet set(2);
     CHECK(set.insert(10) == SeqSet::Insert::added);

@@ -135,6 +135,37 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("[F-09] a log cut off after delivery: numbers that are given again are new messages to the hub") {
+    unsigned went_back = 0;
+    for (std::uint64_t step = 0; step < 16; ++step) {
+        CAPTURE(step);
+        Installation installation(
+            {.seed = 3'110 + step,
+             .devices_per_driver = 4,
+             .direct_devices = 0,
+             .report_every = 20ms,
+             .set_every = 0s}
+        );
+        installation.set_up();
+        REQUIRE(installation.settle(30s));
+        CHECK(run(installation, 40s) > 1'000);
+        REQUIRE(installation.settle(30s));
+        EdgeNode& edge = installation.edge(0);
+        const store::Seq before = edge.edge()->forwarder().next();
+        edge.kill();
+        io::SimDisk& disk = edge.machine().disk();
+        const auto paths = segments(disk, edge_segments);
+        REQUIRE(!paths.empty());
+        REQUIRE(disk.cut_file(paths.back(), 4'096 * step));
+        REQUIRE(installation.world().run_until([&edge] { return edge.edge() != nullptr; }, 60s));
+        const store::Seq after = edge.edge()->forwarder().next();
+        went_back += after < before ? 1 : 0;
+        CHECK(run(installation, 10s) > 100);
+        CHECK(check_laws(installation) == 0);
+    }
+    CHECK(went_back > 0);
+}
+
 TEST_CASE(
     "[F-10] segments lost, copied or under each other's names: no wrong order, and what is lost is counted"
 ) {
