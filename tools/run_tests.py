@@ -159,8 +159,9 @@ def node_tests(folder: str, **env: str) -> Outcome:
     counts = {name: int(number) for name, number in re.findall(r"^# (pass|fail|skipped|cancelled) (\d+)$", out, re.M)}
     failed = counts.get("fail", 0) + counts.get("cancelled", 0)
     if code != 0 or failed or "pass" not in counts:
-        for block in re.split(r"(?m)^(?=ok |not ok )", out)[1:]:
-            if block.startswith("not ok"):
+        # Innermost first: the cause stands with the test that failed, not with the suite around it.
+        for block in re.split(r"(?m)^(?= *(?:ok |not ok |# Subtest))", out)[1:]:
+            if block.lstrip().startswith("not ok"):
                 print(block[:4000])
         if not failed:
             print(tail(out))

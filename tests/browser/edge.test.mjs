@@ -94,12 +94,13 @@ describe('a device behind an edge', () => {
       const { uplink, backlog } = await edge.status();
       const read = (await levels()).filter((each) => each.time >= from);
       const last = read.at(-1);
-      return uplink.state === 'up' && !backlog.replaying && last !== undefined && last.time > back && !last.replayed && read;
-    }, 'the backlog is delivered and values are live again', 60_000);
+      // Live values overtake the backlog, so wait for each that was said in between.
+      const whole = read.every((each, index) => index === 0 || each.value === (read[index - 1]?.value ?? 0) + 1);
+      return uplink.state === 'up' && !backlog.replaying && whole && last !== undefined && last.time > back && !last.replayed && read;
+    }, 'the backlog is delivered, nothing missing and nothing twice, and values are live again', 60_000);
     const replayed = points.filter((each) => each.replayed);
     assert.ok(replayed.length >= (outage_ms / 100) * 0.5, `${replayed.length} replayed`);
     for (const each of replayed) assert.ok(each.time > down - 2_000 && each.time < back + 30_000, 'replayed means of the outage');
-    for (let i = 1; i < points.length; ++i) assert.equal(points[i]?.value, (points[i - 1]?.value ?? 0) + 1, 'nothing is missing and nothing twice');
     const { page, faults } = await open(tab);
     await page.locator('.badge.replay', { hasText: `${replayed.length} replayed after outage` }).waitFor();
     const expected = ((replayed.at(-1)?.time ?? 0) - (replayed[0]?.time ?? 0)) / shown_ms;

@@ -108,7 +108,7 @@ export class Edge {
   /** The reports the driver was told are safe. @returns {{ device: string, property: string, time: number, value: number }[]} */
   reported() {
     if (!existsSync(this.journal)) return [];
-    const lines = readFileSync(this.journal, 'utf8').split('\n').filter((line) => line !== '');
+    const lines = readFileSync(this.journal, 'utf8').split('\n').slice(0, -1); // what follows the last line feed is being written
     return lines.flatMap((line) => {
       const [, , productKey, deviceName] = line.split(' ', 1)[0]?.split('/') ?? [];
       const { params } = JSON.parse(line.slice(line.indexOf(' ') + 1));
