@@ -57,18 +57,20 @@ async function open(tab, expected = /** @type {number[]} */ ([])) {
 
 /** Columns of the chart that show the colour of the replayed band at its top, between first and last. @param {import('playwright-core').Page} page */
 const bandOf = (page) => page.evaluate(() => {
-  const canvas = /** @type {HTMLCanvasElement} */ (document.querySelector('.chart canvas'));
-  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-  const probe = document.createElement('canvas').getContext('2d');
-  if (!probe) throw new Error('no canvas');
-  probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--replay-soft').trim();
-  probe.fillRect(0, 0, 1, 1);
-  const [r, g, b, a] = probe.getImageData(0, 0, 1, 1).data;
+  const chart = /** @type {HTMLCanvasElement} */ (document.querySelector('.chart canvas'));
+  const copy = document.createElement('canvas'); // reading the page's own canvas again and again makes the browser warn
+  copy.width = chart.width;
+  const pen = copy.getContext('2d', { willReadFrequently: true });
+  if (!pen) throw new Error('no canvas');
+  pen.drawImage(chart, 0, Math.round(chart.height * 0.2), chart.width, 1, 0, 1, chart.width, 1);
+  pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--replay-soft').trim();
+  pen.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
   const near = (/** @type {number} */ x, /** @type {number | undefined} */ y) => Math.abs(x - (y ?? 0)) <= 3;
-  const row = pen.getImageData(0, Math.round(canvas.height * 0.2), canvas.width, 1).data;
+  const row = pen.getImageData(0, 1, copy.width, 1).data;
   let count = 0;
-  for (let x = 0; x < canvas.width; ++x) if (near(row[4 * x] ?? 0, r) && near(row[4 * x + 1] ?? 0, g) && near(row[4 * x + 2] ?? 0, b) && near(row[4 * x + 3] ?? 0, a)) ++count;
-  return { count, width: canvas.width };
+  for (let x = 0; x < copy.width; ++x) if (near(row[4 * x] ?? 0, r) && near(row[4 * x + 1] ?? 0, g) && near(row[4 * x + 2] ?? 0, b) && near(row[4 * x + 3] ?? 0, a)) ++count;
+  return { count, width: copy.width };
 });
 
 describe('a device behind an edge', () => {
