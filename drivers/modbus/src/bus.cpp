@@ -221,7 +221,7 @@ void Bus::on_set(brim_device*, const char* params, brim_request* request, void* 
             code = 460;
             break;
         }
-        command.writes.push_back({point.area, point.address, *std::move(data)});
+        command.writes.push_back({point.area, point.address, *std::move(data), mask_of(point.encoding)});
         command.reads.push_back(*index);
     }
     if (code != BRIM_OK) {

@@ -49,10 +49,16 @@ std::vector<Write> plan_writes(std::vector<Write> single) {
         const bool joins = last != nullptr && write.area == Area::coil && last->area == Area::coil &&
                            last->address + last->data.size() == write.address &&
                            last->data.size() < write_coils_max;
-        if (joins)
+        const bool shares = last != nullptr && write.area == Area::holding && last->area == Area::holding &&
+                            last->address == write.address && last->mask != 0xffff && write.mask != 0xffff;
+        if (joins) {
             last->data.push_back(write.data.front());
-        else
+        } else if (shares) { // the later one wins where they overlap
+            last->data[0] = static_cast<std::uint16_t>((last->data[0] & ~write.mask) | write.data[0]);
+            last->mask |= write.mask;
+        } else {
             writes.push_back(std::move(write));
+        }
     }
     return writes;
 }

@@ -56,18 +56,20 @@ plan(const std::vector<Point>& points, std::vector<std::size_t> chosen, const Re
 /// The same points, one request each: for a device that refuses the shared one.
 std::vector<Read> split(const std::vector<Point>& points, const Read& read);
 
-/// One write request: function 05 or 0F for coils, 06 or 10 for registers, by the count.
+/// One write request: function 05 or 0F for coils, 06 or 10 for registers, by the count; 16 for bits of one
+/// (all hex).
 struct Write {
     Area area = Area::holding;
     std::uint16_t address = 0;
     std::vector<std::uint16_t> data; ///< registers, or one element of 0 or 1 for each coil
+    std::uint16_t mask = 0xffff;     ///< of a single register: the bits that are written, the others stay
 };
 
 inline constexpr std::size_t write_registers_max = 123; ///< Modbus application protocol, section 6.12
 inline constexpr std::size_t write_coils_max = 1'968;   ///< section 6.11
 
-/// Sorted by area and address; coils side by side become one request, registers stay one request a value so
-/// that a device with read-only holes refuses no neighbour.
+/// Sorted by area and address; coils side by side become one request, and so do bits of one register;
+/// registers stay one request a value so that a device with read-only holes refuses no neighbour.
 std::vector<Write> plan_writes(std::vector<Write> single);
 
 } // namespace brim::modbus

@@ -135,6 +135,8 @@ Answer Port::write(int slave, const Write& write) {
     modbus_set_slave(modbus, slave);
     const auto count = static_cast<int>(write.data.size());
     int done = 0;
+    if (write.mask != 0xffff)
+        return write_bits(slave, write);
     if (write.area == Area::coil && count == 1) {
         done = modbus_write_bit(modbus, write.address, write.data[0]);
     } else if (write.area == Area::coil) {
@@ -146,6 +148,23 @@ Answer Port::write(int slave, const Write& write) {
         done = modbus_write_registers(modbus, write.address, count, write.data.data());
     }
     return done == count ? Answer{} : failed("write");
+}
+
+Answer Port::write_bits(int slave, const Write& write) {
+    const auto keep = static_cast<std::uint16_t>(~write.mask);
+    if (modbus_mask_write_register(context_->modbus, write.address, keep, write.data[0]) != -1)
+        return {};
+    Answer answer = failed("write bits");
+    if (answer.failure != Failure::exception || answer.exception != MODBUS_EXCEPTION_ILLEGAL_FUNCTION)
+        return answer;
+    std::vector<std::uint16_t> held;
+    answer = read(slave, {write.area, write.address, 1, {}}, held);
+    if (!answer)
+        return answer;
+    return this->write(
+        slave,
+        {write.area, write.address, {static_cast<std::uint16_t>((held[0] & keep) | write.data[0])}, 0xffff}
+    );
 }
 
 } // namespace brim::modbus

@@ -183,6 +183,13 @@ std::uint16_t register_count_of(RawType type) noexcept {
     }
 }
 
+std::uint16_t mask_of(const Encoding& encoding) noexcept {
+    if (encoding.bit_count == 0)
+        return 0xffff;
+    const auto mask = static_cast<std::uint16_t>(((1U << encoding.bit_count) - 1) << encoding.bit_offset);
+    return encoding.swap_bytes ? swapped(mask) : mask;
+}
+
 Result<RawType> parse_raw_type(std::string_view name) {
     const auto at = std::ranges::find(type_names, name);
     if (at != type_names.end())
@@ -200,6 +207,8 @@ Result<Value> decode(const Encoding& encoding, std::span<const std::uint16_t> re
     std::uint64_t bits = 0;
     for (const std::uint16_t value : in_order)
         bits = bits << 16 | value;
+    if (encoding.bit_count != 0)
+        bits = bits >> encoding.bit_offset & ((1U << encoding.bit_count) - 1);
     switch (encoding.type) {
     case RawType::boolean:
         return Value(std::int64_t{bits != 0});
@@ -246,7 +255,9 @@ Result<std::vector<std::uint16_t>> encode(const Encoding& encoding, const Value&
         const auto* number = std::get_if<std::int64_t>(&value);
         if (number == nullptr || (*number != 0 && *number != 1))
             return does_not_fit("is neither 0 nor 1");
-        return arranged(encoding, registers_of(static_cast<std::uint64_t>(*number), 1));
+        return arranged(
+            encoding, registers_of(static_cast<std::uint64_t>(*number) << encoding.bit_offset, 1)
+        );
     }
     if (encoding.type == RawType::text || encoding.type == RawType::custom) {
         auto bytes = encode_bytes(encoding, value);
@@ -257,7 +268,9 @@ Result<std::vector<std::uint16_t>> encode(const Encoding& encoding, const Value&
     const auto bits = number_bits(encoding, value);
     if (!bits)
         return fail(bits.error());
-    return arranged(encoding, registers_of(*bits, encoding.register_count));
+    if (encoding.bit_count != 0 && *bits >> encoding.bit_count != 0)
+        return does_not_fit("is outside of the range of its bits");
+    return arranged(encoding, registers_of(*bits << encoding.bit_offset, encoding.register_count));
 }
 
 } // namespace brim::modbus

@@ -33,7 +33,13 @@ struct Encoding {
     bool swap_bytes = false;          ///< the two bytes inside of each register
     bool reverse_registers = false;   ///< the order of the registers
     double scaling = 1; ///< multiplier on read, divisor on write; not for boolean, text and custom
+    /// Of a boolean or uint16 in a register: the value is these bits of it, counted from the lowest after the
+    /// byte swap; bit_count 0 is the whole register.
+    std::uint8_t bit_offset = 0, bit_count = 0;
 };
+
+/// The bits of a register that hold the value, as they lie on the line; 0xffff for a whole one.
+std::uint16_t mask_of(const Encoding& encoding) noexcept;
 
 /// What a property's value is: a whole number stays one unless a scaling makes it a real one.
 using Value = std::variant<std::int64_t, double, std::string>;

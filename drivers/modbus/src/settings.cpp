@@ -30,6 +30,7 @@ private:
     void read_device(const Json& entry);
     std::optional<Point> read_point(const Json& extension, const Json& model, const std::string& device);
     bool read_encoding(const Json& extension, Point& point, const std::string& object);
+    bool read_range(const Json& specs, RawType type, Encoding& encoding, const std::string& object);
 
     void complain(std::string object, std::string cause, std::string fix) {
         out_.complaints.push_back(object + ": " + cause + "; " + fix);
@@ -215,20 +216,47 @@ void SettingsReader::read_channel(const Json& server) {
     out_.channels.push_back(std::move(channel));
 }
 
+bool SettingsReader::read_range(
+    const Json& specs, RawType type, Encoding& encoding, const std::string& object
+) {
+    const double offset = number(specs["bitOffset"], 0, 15, -1, object + " bitOffset");
+    const double count =
+        number(specs["bitCount"], 1, 16, specs["bitCount"].is_null() ? 1 : -1, object + " bitCount");
+    if (offset < 0 || count < 0)
+        return false;
+    if (offset + count > 16 || (type == RawType::boolean && count != 1)) {
+        complain(
+            object,
+            "its bits do not lie inside of one register, or are too many for a bool",
+            "set bitOffset 0 to 15 and bitCount so that they end at bit 15 at most; 1 for a bool"
+        );
+        return false;
+    }
+    encoding.bit_offset = static_cast<std::uint8_t>(offset);
+    encoding.bit_count = static_cast<std::uint8_t>(count);
+    return true;
+}
+
 bool SettingsReader::read_encoding(const Json& extension, Point& point, const std::string& object) {
     const Json& original = extension["originalDataType"];
     const Json& specs = original["specs"];
-    const std::string_view type_name = original["type"].as_string(is_bits(point.area) ? "bool" : "int16");
+    const bool is_range = !specs["bitOffset"].is_null() && !is_bits(point.area);
+    const std::string_view otherwise = is_bits(point.area) ? "bool" : is_range ? "uint16" : "int16";
+    const std::string_view type_name = original["type"].as_string(otherwise);
     const auto type = parse_raw_type(type_name);
-    if (!type || is_bits(point.area) != (*type == RawType::boolean)) {
+    const bool fits = is_range ? type == RawType::boolean || type == RawType::uint16
+                               : type && is_bits(point.area) == (*type == RawType::boolean);
+    if (!fits) {
         complain(
             object,
             "type \"" + std::string(type_name) + "\" does not fit the area",
-            "use bool for bits, else a register type"
+            "use bool for bits, bool or uint16 for bits of a register (bitOffset), else a register type"
         );
         return false;
     }
     Encoding& encoding = point.encoding;
+    if (is_range && !read_range(specs, *type, encoding, object))
+        return false;
     encoding.type = *type;
     encoding.register_count = register_count_of(*type);
     if (encoding.register_count == 0) {
@@ -289,7 +317,8 @@ SettingsReader::read_point(const Json& extension, const Json& model, const std::
         point.kind = Kind::text;
     else
         point.kind = Kind::whole;
-    point.writable = is_writable(*area) && (*property)["accessMode"].as_string() == "rw";
+    const bool read_only = extension["readOnly"].as_bool() || as_text(extension["readOnly"]) == "1";
+    point.writable = is_writable(*area) && !read_only && (*property)["accessMode"].as_string() == "rw";
     point.on_change = as_text(extension["trigger"]) == "2";
     using Limits = SettingsLimits;
     point.polling_ms = static_cast<std::uint32_t>(number(

@@ -110,6 +110,22 @@ TEST_CASE("[modbus-plan-4] coils side by side are written together, registers on
     CHECK(writes[3].data.size() == 2);
 }
 
+TEST_CASE("[modbus-plan-5] bits of one register are written together, whole registers are not") {
+    const auto writes = plan_writes({
+        {Area::holding, 4, {0x0010}, 0x00f0},
+        {Area::holding, 5, {7}, 0x000f},
+        {Area::holding, 4, {0x0002}, 0x001f}, // overlaps: the later one wins
+        {Area::holding, 6, {1}},
+        {Area::holding, 6, {2}, 0x000f},
+    });
+    REQUIRE(writes.size() == 4);
+    CHECK(writes[0].data == std::vector<std::uint16_t>{0x0002});
+    CHECK(writes[0].mask == 0x00ff);
+    CHECK(writes[1].mask == 0x000f);
+    CHECK(writes[2].mask == 0xffff);
+    CHECK(writes[3].mask == 0x000f);
+}
+
 TEST_CASE("[modbus-poll-1] three failed cycles take a device offline, one answer brings it back") {
     Health health;
     CHECK_FALSE(health.online());

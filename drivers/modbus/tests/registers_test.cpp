@@ -111,6 +111,33 @@ TEST_CASE("[modbus-4] texts end at a zero and fit their registers; custom bytes 
     CHECK(refused(bytes(RawType::custom, 1), Value(std::string("deadbe"))));
 }
 
+TEST_CASE("[modbus-6] bits of a register are a value of their own") {
+    Encoding range = of(RawType::uint16);
+    range.bit_offset = 4;
+    range.bit_count = 6;
+    CHECK(mask_of(range) == 0x03f0);
+    CHECK(decoded(range, {0xfeaf}) == Value(whole(0x2a)));
+    CHECK(encoded(range, whole(63)) == Registers{0x03f0});
+    CHECK(refused(range, whole(64)));
+    CHECK(refused(range, whole(-1)));
+    range.swap_bytes = true;
+    CHECK(mask_of(range) == 0xf003);
+    CHECK(decoded(range, {0xaffe}) == Value(whole(0x2a)));
+    CHECK(encoded(range, whole(63)) == Registers{0xf003});
+    range = of(RawType::uint16, false, false, 0.5);
+    range.bit_count = 16;
+    CHECK(mask_of(range) == 0xffff);
+    CHECK(decoded(range, {0xffff}) == Value(32'767.5));
+    CHECK(encoded(range, Value(32'767.5)) == Registers{0xffff});
+    Encoding top = of(RawType::boolean);
+    top.bit_offset = 15;
+    top.bit_count = 1;
+    CHECK(decoded(top, {0x7fff}) == Value(whole(0)));
+    CHECK(decoded(top, {0x8000}) == Value(whole(1)));
+    CHECK(encoded(top, whole(1)) == Registers{0x8000});
+    CHECK(refused(top, whole(2)));
+}
+
 TEST_CASE("[modbus-5] any number comes back through any arrangement") {
     const bool held = rc::check("round trip", [](std::int32_t number, bool swap, bool reverse) {
         const Encoding encoding = of(RawType::int32, swap, reverse);

@@ -97,6 +97,39 @@ TEST_CASE("[modbus-config-3] a point carries all that the extension says") {
     CHECK_FALSE(bit.channels[0].devices[0].points[0].writable);
 }
 
+TEST_CASE("[modbus-config-10] bits of a register and what is never written") {
+    const auto point = [](const std::string& type, const std::string& specs, const std::string& more = "") {
+        const Settings settings = read(
+            servers(tcp),
+            device,
+            R"({"identifier":"T","operateType":"holdingRegister","registerAddress":"1","originalDataType":{)" +
+                type + R"("specs":)" + specs + "}" + more + "}"
+        );
+        const auto& points = settings.channels.at(0).devices.at(0).points;
+        CHECK(settings.complaints.empty() == !points.empty());
+        return points.empty() ? std::optional<Point>() : points.at(0);
+    };
+    const auto bit = point("", R"({"bitOffset":15})");
+    REQUIRE(bit);
+    CHECK(bit->encoding.type == RawType::uint16);
+    CHECK(bit->encoding.bit_offset == 15);
+    CHECK(bit->encoding.bit_count == 1);
+    CHECK(bit->writable);
+    const auto whole =
+        point(R"("type":"uint16",)", R"({"bitOffset":0,"bitCount":16})", R"(,"readOnly":true)");
+    REQUIRE(whole);
+    CHECK(whole->encoding.bit_count == 16);
+    CHECK_FALSE(whole->writable);
+    CHECK(point(R"("type":"bool",)", R"({"bitOffset":3,"bitCount":1})"));
+    CHECK_FALSE(point(R"("type":"bool",)", R"({"bitOffset":3,"bitCount":2})"));
+    CHECK_FALSE(point(R"("type":"bool",)", R"({})"));
+    CHECK_FALSE(point(R"("type":"int32",)", R"({"bitOffset":3})"));
+    CHECK_FALSE(point("", R"({"bitOffset":16})"));
+    CHECK_FALSE(point("", R"({"bitOffset":15,"bitCount":2})"));
+    CHECK_FALSE(point("", R"({"bitOffset":0,"bitCount":17})"));
+    CHECK_FALSE(point("", R"({"bitOffset":0,"bitCount":0})"));
+}
+
 TEST_CASE("[modbus-config-4] serial lines take parity as letters and as numbers") {
     const auto parity = [](std::string_view value) {
         const Settings settings = read(

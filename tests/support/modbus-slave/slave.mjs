@@ -11,6 +11,7 @@
 //                   3,4  Pressure     float   100 + n / 8, n one more for each read, starts over at 1000
 // Holding register  16   Setpoint     int16   tenths, writable
 //                   17   Limit        int16   refuses every write with exception 3
+//                   18   Flags        uint16  writable; 0x8001 at first
 // Coils             0    Running      changes with each read
 //                   8    Valve        writable
 // Everything else is exception 2, illegal data address.
@@ -55,6 +56,7 @@ let pressures = 0;
 let running = false;
 let setpoint = 200;
 let valve = false;
+let flags = 0x8001;
 
 // Each area: first address -> { size, read() } with read() returning that many registers or bits.
 const inputs = new Map([
@@ -83,6 +85,7 @@ const holdings = new Map([
     note("read", "Limit", 5);
     return [5];
   } }],
+  [18, { size: 1, read: () => [flags] }],
 ]);
 const coils = new Map([
   [0, { size: 1, read: () => {
@@ -117,6 +120,10 @@ const vector = {
   getDiscreteInput: () => refuse(2),
   setRegister: (address, value) => {
     if (address === 17) refuse(3);
+    if (address === 18) {
+      flags = value;
+      return note("write", "Flags", flags);
+    }
     if (address !== 16) refuse(2);
     setpoint = value > 0x7fff ? value - 0x10000 : value;
     note("write", "Setpoint", setpoint / 10);
