@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { csv } from '../src/lib/csv';
-import { bytes, duration, measured, prettyJson, relativeTime, timeLabels, valueText } from '../src/lib/format';
+import { bytes, duration, epochText, measured, prettyJson, relativeTime, timeLabels, valueText } from '../src/lib/format';
 import { fromLocalInput, toLocalInput } from '../src/lib/localtime';
 
 describe('times', () => {
@@ -37,6 +37,7 @@ describe('values', () => {
   it('names choices', () => expect([valueText(1, 'en', { '1': 'On' }), valueText(true, 'en', { '1': 'On' }), valueText(7, 'en', { '1': 'On' })]).toEqual(['On', 'On', '7']));
   it('shows nothing as a dash, and 0, false and "" as themselves', () => expect([valueText(undefined, 'en'), valueText(null, 'en'), valueText(0, 'en'), valueText('', 'en')]).toEqual(['–', '–', '0', '']));
   it('leaves markup alone: escaping is the page\'s work', () => expect(valueText('<b>', 'en')).toBe('<b>'));
+  it('names a connection by start and count', () => expect([epochText(2 ** 32 + 3), epochText(7 * 2 ** 32 + 4_294_967_295)]).toEqual(['1.3', '7.4294967295']));
   it('counts bytes', () => expect([bytes(1023, 'en'), bytes(1024, 'en'), bytes(1536, 'en')]).toEqual(['1,023 B', '1 KiB', '1.5 KiB']));
   it('tidies JSON and leaves the rest', () => expect([prettyJson('{"a":1}'), prettyJson('not json')]).toEqual(['{\n  "a": 1\n}', 'not json']));
 });

@@ -205,7 +205,7 @@ void Access::publish_status(const Device& device) {
     data.set("deviceName", device.name);
     data.set("status", status_name(device.status()));
     data.set("since", to_rfc3339(device.since));
-    data.set("epoch", std::to_string(device.epoch));
+    data.set("epoch", device.epoch);
     if (!device.reason.empty())
         data.set("reason", device.reason);
     feed_.publish(FeedType::status, device.key().text(), data.text());

@@ -251,7 +251,8 @@ test('events are live, filtered by device, and resumed after a break', async () 
   await until(() => counts(all, 'eb').length === 1 && counts(onlyB, 'eb').length === 1, 'both saw it');
   assert.deepEqual(counts(all, 'ea'), [1]);
   assert.ok(onlyB.events.every((each) => each.data.deviceName === 'eb'));
-  assert.ok(all.events.some((each) => each.type === 'status' && each.data.status === 'online'));
+  const online = all.events.find((each) => each.type === 'status' && each.data.deviceName === 'eb' && each.data.status === 'online');
+  assert.equal(online?.data.epoch, (await hub.ok('GET', `/api/v1/devices/${key}/eb`)).epoch);
   const last = all.lastId;
   await all.close();
   for (let i = 10; i < 20; ++i) await post(linkA, 'ea', i);

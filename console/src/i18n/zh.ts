@@ -72,7 +72,7 @@ export const zh: Record<MessageKey, string> = {
   'device.via': '经由网关', 'device.enable': '启用', 'device.disable': '禁用', 'device.delete': '删除设备', 'device.disableTitle': '禁用 {name}？',
   'device.disableHint': '设备会在一秒内断开，启用之前一直被拒绝。', 'device.deleteTitle': '删除 {name}？',
   'device.deleteHint': '其数值和历史数据也会被删除，无法恢复。', 'device.deleted': '已删除 {name}', 'device.enabled': '已启用 {name}', 'device.disabled': '已禁用 {name}',
-  'device.json': '设备 JSON', 'device.epoch': '连接次数', 'device.unactivatedHint': '设备从未连接。请使用 ProductKey、DeviceName 和密钥连接。',
+  'device.json': '设备 JSON', 'device.epoch': '连接', 'device.unactivatedHint': '设备从未连接。请使用 ProductKey、DeviceName 和密钥连接。',
   'device.unknownIds': '复制 {what}',
   'tab.live': '实时', 'tab.history': '历史', 'tab.properties': '属性', 'tab.services': '服务', 'tab.events': '事件', 'tab.messages': '消息', 'tab.subdevices': '子设备',
 

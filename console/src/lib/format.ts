@@ -24,6 +24,11 @@ export function relativeTime(ms: number, now: number, locale: string): string {
   return format.format(Math.trunc(seconds / 86_400), 'day');
 }
 
+/** A connection epoch is the hub's start times 2^32 plus a count; "3.17" is the 17th connection of its third start. */
+export function epochText(epoch: number): string {
+  return `${Math.floor(epoch / 2 ** 32)}.${epoch % 2 ** 32}`;
+}
+
 /** "2 d 3 h", "4 min 10 s": the two largest units. Unit names are international symbols in both languages. */
 export function duration(ms: number): string {
   const total = Math.max(0, Math.floor(ms / 1000));
