@@ -1,8 +1,12 @@
 #include "io/disk.h"
 
+#include <algorithm>
+
 namespace brim::io {
 
 namespace {
+
+constexpr std::size_t rewrite_block_bytes = 65'536;
 
 std::string folder_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -22,6 +26,21 @@ Result<void> write_new(Disk& disk, const std::string& path, ByteView content) {
 }
 
 } // namespace
+
+Result<void> rewrite(File& file, std::uint64_t from, std::uint64_t to) {
+    Bytes block;
+    while (from < to) {
+        block.resize(std::min<std::uint64_t>(to - from, rewrite_block_bytes));
+        const auto got = file.read_at(from, block);
+        if (!got)
+            return fail(got.error());
+        if (*got == 0)
+            break;
+        BRIM_TRY(file.write_at(from, ByteView(block).substr(0, *got)));
+        from += *got;
+    }
+    return {};
+}
 
 Result<Bytes> read_file(Disk& disk, const std::string& path, std::size_t bytes_max) {
     auto file = disk.open(path, OpenMode::read);

@@ -59,6 +59,10 @@ public:
     virtual bool is_machine() const = 0;
 };
 
+/// Writes the bytes [from, to) of `file` once more as they read now; the caller syncs. A sync that failed, in
+/// this process or one before it, leaves pages that read well, count as written and are on no disk: no later
+/// sync would take them. What lies beyond the end of the file is left out.
+Result<void> rewrite(File& file, std::uint64_t from, std::uint64_t to);
 /// Whole small files, at most `bytes_max`.
 Result<Bytes> read_file(Disk& disk, const std::string& path, std::size_t bytes_max);
 /// Replaces `path` so that a crash leaves the old or the new content: temporary file, sync, rename, folder

@@ -15,6 +15,12 @@ struct Candidate {
     DecodedHeader decoded;
 };
 
+/// The end of the last segment.
+struct Tail {
+    std::uint32_t group = 0;    ///< where the last group begins; 0: it came with the header
+    std::uint32_t stale_to = 0; ///< valid records behind a torn place reach to here; 0: there are none
+};
+
 class Recovery {
 public:
     Recovery(const RecoveryInput& input, CursorTable& cursors) : in_(input), cursors_(cursors) {}
@@ -41,8 +47,8 @@ private:
     Result<void> set_aside();
     Result<void> quarantine(const std::string& file);
     Result<void> read_last();
-    Result<void> scan_last(io::File& file, Segment& segment);
-    Result<void> repair_tail(io::File& file, const Segment& segment, std::uint32_t stale_to);
+    Result<Tail> scan_last(io::File& file, Segment& segment);
+    Result<void> make_safe(io::File& file, const Segment& segment, const Tail& tail);
     Result<void> cursors_from(const Candidate& candidate, std::uint32_t end);
     Result<void> walk_chain();
     Result<void> scan_orphan(Segment& segment);
@@ -192,7 +198,10 @@ Result<void> Recovery::read_last() {
     const auto size = (*file)->size();
     if (!size)
         return fail(size.error());
-    BRIM_TRY(scan_last(**file, segment));
+    const auto tail = scan_last(**file, segment);
+    if (!tail)
+        return fail(tail.error());
+    BRIM_TRY(make_safe(**file, segment, *tail));
     if (*size < segment.segment_bytes) {
         warn("shortened segment made whole again", last.file);
         BRIM_TRY((*file)->allocate(segment.segment_bytes));
@@ -213,7 +222,7 @@ Result<void> Recovery::read_last() {
     return {};
 }
 
-Result<void> Recovery::scan_last(io::File& file, Segment& segment) {
+Result<Tail> Recovery::scan_last(io::File& file, Segment& segment) {
     SegmentScan scan;
     scan.reset(file, {.seed = segment.seed, .end = segment.segment_bytes, .expected = segment.first_seq});
 
@@ -225,7 +234,7 @@ Result<void> Recovery::scan_last(io::File& file, Segment& segment) {
     };
 
     std::vector<Hole> open_holes;
-    std::uint32_t stale_to = 0;
+    Tail tail;
     std::vector<Bytes> held_back;
     while (true) {
         const auto step = scan.next();
@@ -250,32 +259,50 @@ Result<void> Recovery::scan_last(io::File& file, Segment& segment) {
             held_back.clear();
         }
         if (!open_holes.empty()) {
-            stale_to = scan.offset();
+            tail.stale_to = scan.offset();
             if (scan.head().kind == RecordKind::cursor)
                 held_back.emplace_back(scan.body());
             continue;
         }
         if (scan.head().kind == RecordKind::cursor)
             cursors_.restore(scan.body());
+        if (scan.head().group_start)
+            tail.group = scan.record_offset() == header_bytes ? 0 : scan.record_offset();
         segment.end = scan.offset();
         segment.end_seq = scan.expected();
     }
     if (open_holes.empty())
-        return {};
-    return repair_tail(file, segment, stale_to);
+        tail.stale_to = 0;
+    return tail;
 }
 
-Result<void> Recovery::repair_tail(io::File& file, const Segment& segment, std::uint32_t stale_to) {
-    // Valid records behind the torn place were never acknowledged. Left there, they could come back to life
-    // behind records yet to be written.
-    warn("torn, unacknowledged tail cut off", segment.file);
-    const Bytes zeros(std::min<std::size_t>(stale_to - segment.end, 65'536), '\0');
-    for (std::uint32_t at = segment.end; at < stale_to;) {
-        const auto count = std::min<std::size_t>(zeros.size(), stale_to - at);
-        BRIM_TRY(file.write_at(at, ByteView(zeros).substr(0, count)));
-        at += static_cast<std::uint32_t>(count);
+Result<void> zero_out(io::File& file, std::uint32_t from, std::uint32_t to) {
+    const Bytes zeros(std::min<std::size_t>(to - from, 65'536), '\0');
+    while (from < to) {
+        const auto count = std::min<std::size_t>(zeros.size(), to - from);
+        BRIM_TRY(file.write_at(from, ByteView(zeros).substr(0, count)));
+        from += static_cast<std::uint32_t>(count);
     }
-    return file.sync();
+    return {};
+}
+
+Result<void> Recovery::make_safe(io::File& file, const Segment& segment, const Tail& tail) {
+    // Groups before the last one were on disk before the next was begun. The last one may have met a sync
+    // that failed, after which a kill: then it reads well and is nowhere but in memory.
+    BRIM_TRY(io::rewrite(file, tail.group, segment.end));
+    const std::uint32_t stale_to = std::max(tail.stale_to, segment.end);
+    if (stale_to > segment.end) {
+        // Valid records behind the torn place were never acknowledged. Left there, they could come back to
+        // life behind records yet to be written.
+        warn("torn, unacknowledged tail cut off", segment.file);
+        BRIM_TRY(zero_out(file, segment.end, stale_to));
+    }
+    auto synced = file.sync();
+    // The next start reads these zeros and cannot know what they hide: written again, its first sync takes
+    // them.
+    if (!synced)
+        (void)zero_out(file, segment.end, stale_to);
+    return synced;
 }
 
 Result<void> Recovery::cursors_from(const Candidate& candidate, std::uint32_t end) {
