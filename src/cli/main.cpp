@@ -1,6 +1,7 @@
 // brim: the command line for hubs and edges.
 
 #include "cli/commands.h"
+#include "cli/mqtt_commands.h"
 
 #include <CLI/CLI.hpp>
 
@@ -189,6 +190,7 @@ int main(int argc, char** argv) {
     add_devices(app, line);
     add_properties(app, line);
     add_gateways(app, line);
+    add_mqtt(app, line.run, line.output);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

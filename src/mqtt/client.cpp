@@ -45,6 +45,10 @@ Result<void> Client::subscribe(const std::vector<std::pair<std::string, std::uin
     return core_->subscribe(filters, now);
 }
 
+Result<void> Client::subscribe_as(Subscribe packet, Mono now) {
+    return core_->subscribe_as(std::move(packet), now);
+}
+
 Result<void> Client::unsubscribe(const std::vector<std::string>& filters, Mono now) {
     return core_->unsubscribe(filters, now);
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace brim::mqtt {
@@ -28,7 +29,8 @@ struct ClientOptions {
     MessagePtr will;                          ///< may be null
     std::uint16_t inflight_max = 128;         ///< own bound; the server's Receive Maximum may lower it
     std::uint32_t will_delay_s = 0;           ///< v5
-    Duration connack_wait_max = std::chrono::seconds{10}; ///< from connect() to CONNACK
+    std::vector<std::pair<std::string, std::string>> user_properties{}; ///< v5, of CONNECT
+    Duration connack_wait_max = std::chrono::seconds{10};               ///< from connect() to CONNACK
 };
 
 /// The caller's own number of a publish, handed back when it is settled.
@@ -81,6 +83,8 @@ public:
     /// size, Errc::busy while 1,000 requests wait for their answers. The same for UNSUBSCRIBE.
     Result<void> subscribe(const std::vector<std::pair<std::string, std::uint8_t>>& filters, Mono now);
     Result<void> unsubscribe(const std::vector<std::string>& filters, Mono now);
+    /// The same with all that MQTT 5 lets a SUBSCRIBE say; its packet id is chosen here.
+    Result<void> subscribe_as(Subscribe packet, Mono now);
     void acknowledge(std::uint16_t packet_id, Mono now);
     /// Sends DISCONNECT; the host should then close the transport.
     void disconnect(ReasonCode reason, Mono now);

@@ -1,6 +1,7 @@
 #include "mqtt/link.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace brim::mqtt {
 
@@ -14,11 +15,13 @@ void Link::start() {
     if (running_)
         return;
     running_ = true;
+    gone_ = nullptr;
     dial();
 }
 
 void Link::stop() {
     running_ = false;
+    gone_ = nullptr;
     retry_.stop();
     tick_.stop();
     login_wait_.stop();
@@ -28,6 +31,30 @@ void Link::stop() {
     if (stream_)
         stream_->close();
     client_.closed(now());
+}
+
+void Link::leave(std::chrono::milliseconds wait, std::function<void()> gone) {
+    const bool says_goodbye = stream_ && client_.connected();
+    if (says_goodbye) {
+        running_ = false;
+        retry_.stop();
+        tick_.stop();
+        client_.disconnect(ReasonCode::normal_disconnection, now());
+    } else {
+        stop();
+        wait = {};
+    }
+    gone_ = std::move(gone);
+    login_wait_.start(wait, [this] { left(); });
+}
+
+void Link::left() {
+    login_wait_.stop();
+    if (stream_)
+        stream_->close();
+    client_.closed(now());
+    if (const auto gone = std::exchange(gone_, nullptr))
+        gone();
 }
 
 void Link::restart(const Error& why) {
@@ -127,6 +154,8 @@ void Link::on_data(ByteView bytes) {
 }
 
 void Link::on_closed(const Error& why) {
+    if (gone_)
+        return left();
     fail(why);
 }
 

@@ -46,6 +46,11 @@ public:
     void start();
     /// Says DISCONNECT and stays away until start().
     void stop();
+    /// As stop(), but goes on reading, and forgetting, until the server has closed too, for at most `wait`:
+    /// who closes with unread bytes makes TCP throw away what the server has not read yet, and our last
+    /// acknowledgements with it. Then `gone` is called, never from inside this call; not after a stop() or
+    /// start().
+    void leave(std::chrono::milliseconds wait, std::function<void()> gone);
     /// Drops the connection and dials again after the back-off, as on_down() announces.
     void restart(const Error& why);
 
@@ -62,6 +67,7 @@ private:
     void dial();
     void fail(const Error& why);
     void pump();
+    void left();
 
     // ClientHost
     void send(ByteView bytes) override;
@@ -86,6 +92,7 @@ private:
     io::Timer login_wait_;
     Mono up_since_{};
     unsigned attempt_ = 0;
+    std::function<void()> gone_; ///< set while leaving
     bool running_ = false;
     bool failing_ = false;
 };

@@ -32,6 +32,7 @@ public:
     std::size_t quota() const;
     Result<void> publish(const Message& message, PublishTag tag, Mono now);
     Result<void> subscribe(const std::vector<std::pair<std::string, std::uint8_t>>& filters, Mono now);
+    Result<void> subscribe_as(Subscribe packet, Mono now);
     Result<void> unsubscribe(const std::vector<std::string>& filters, Mono now);
     void acknowledge(std::uint16_t packet_id, Mono now);
     void abandon();

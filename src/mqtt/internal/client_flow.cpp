@@ -380,21 +380,28 @@ Result<void> Client::Core::send_request(PendingRequest pending, ByteView bytes, 
 
 Result<void>
 Client::Core::subscribe(const std::vector<std::pair<std::string, std::uint8_t>>& filters, Mono now) {
+    Subscribe packet;
+    for (const auto& [text, qos] : filters)
+        packet.filters.push_back({text, qos, false, false, RetainHandling::send});
+    return subscribe_as(std::move(packet), now);
+}
+
+Result<void> Client::Core::subscribe_as(Subscribe packet, Mono now) {
     if (stage_ != Stage::up)
         return not_connected();
-    if (filters.empty())
+    if (packet.filters.empty())
         return {};
-    Subscribe packet;
     packet.packet_id = next_request_id();
     PendingRequest pending{packet.packet_id, PacketType::suback, {}};
-    for (const auto& [text, qos] : filters) {
-        const auto filter = TopicFilter::parse(text, {65'535, 65'535});
+    for (const SubscribeFilter& wanted : packet.filters) {
+        const auto filter = TopicFilter::parse(wanted.filter, {65'535, 65'535});
         if (!filter)
             return std::unexpected<Error>(filter.error());
-        if (qos > 2)
-            return fail(Errc::invalid, "subscription to " + text, "QoS above 2", "use 0, 1 or 2");
-        packet.filters.push_back({text, qos, false, false, RetainHandling::send});
-        pending.filters.push_back(text);
+        if (wanted.qos > 2)
+            return fail(
+                Errc::invalid, "subscription to " + std::string(wanted.filter), "QoS above 2", "use 0, 1 or 2"
+            );
+        pending.filters.emplace_back(wanted.filter);
     }
     Bytes bytes;
     encode_subscribe(bytes, packet, version_);

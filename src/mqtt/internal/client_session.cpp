@@ -85,6 +85,8 @@ void Client::Core::connect(Mono now) {
     packet.session_expiry_s = options_.session_expiry_s;
     packet.receive_maximum = std::max<std::uint16_t>(1, options_.receive_maximum);
     packet.packet_bytes_max = options_.packet_bytes_max;
+    for (const auto& [name, value] : options_.user_properties)
+        packet.user_properties.emplace_back(name, value);
     scratch_.clear();
     encode_connect(scratch_, packet);
     send(scratch_, now);
