@@ -244,8 +244,8 @@ bool SettingsReader::read_encoding(const Json& extension, Point& point, const st
     const std::string_view otherwise = is_bits(point.area) ? "bool" : is_range ? "uint16" : "int16";
     const std::string_view type_name = original["type"].as_string(otherwise);
     const auto type = parse_raw_type(type_name);
-    const bool fits = is_range ? type == RawType::boolean || type == RawType::uint16
-                               : type && is_bits(point.area) == (*type == RawType::boolean);
+    const bool fits = type && (is_range ? *type == RawType::boolean || *type == RawType::uint16
+                                        : is_bits(point.area) == (*type == RawType::boolean));
     if (!fits) {
         complain(
             object,
