@@ -42,7 +42,8 @@ public:
 
     /// `data` gets `read.count` registers, or one 0 or 1 for each bit. At most one timeout long.
     Answer read(int slave, const Read& read, std::vector<std::uint16_t>& data);
-    /// Bits of a register are written by function 0x16 (mask write); a slave that does not know it is read and written.
+    /// Bits of a register are written by function 0x16 (mask write); a slave that does not know it is read
+    /// and written.
     Answer write(int slave, const Write& write);
 
 private:
