@@ -1,5 +1,6 @@
 // brim: the command line for hubs and edges.
 
+#include "base/config.h"
 #include "cli/commands.h"
 #include "cli/mqtt_commands.h"
 
@@ -169,6 +170,27 @@ void add_others(CLI::App& app, Line& line) {
     });
 }
 
+/// A word that is no command, where CLI11 would only say that one is missing.
+bool complain_of_command(const CLI::App& app) {
+    const CLI::App* at = &app;
+    while (!at->get_subcommands().empty())
+        at = at->get_subcommands().front();
+    const auto words = app.remaining(true);
+    if (at->get_require_subcommand_min() == 0 || words.empty() || words.front().starts_with('-'))
+        return false;
+    std::vector<std::string_view> known;
+    for (const CLI::App* each : at->get_subcommands([](const CLI::App*) { return true; }))
+        known.emplace_back(each->get_name());
+    const std::string_view near = brim::did_you_mean(words.front(), known);
+    std::string fix = "see " + (at == &app ? std::string("brim") : "brim " + at->get_name()) + " --help";
+    if (!near.empty())
+        fix = "did you mean \"" + std::string(near) + "\"? " + fix;
+    std::fprintf(
+        stderr, "error: command \"%s\": there is none\nhint: %s\n", words.front().c_str(), fix.c_str()
+    );
+    return true;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -195,6 +217,8 @@ int main(int argc, char** argv) {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         // CLI11 reports by exception; help is one of them and no failure.
+        if (error.get_exit_code() != 0 && complain_of_command(app))
+            return static_cast<int>(Exit::usage);
         const int code = app.exit(error);
         return code == 0 ? 0 : static_cast<int>(Exit::usage);
     }

@@ -108,6 +108,8 @@ test('exit codes say what kind of failure it was', async () => {
   await fails(5, 'product', 'delete', 'a1cli', '--yes');
   await fails(1, 'property', 'set', 'a1cli/p1', 'temperature=1');
   for (const words of [['fly'], ['product'], ['product', 'get'], ['device', 'list', '--nothing'], ['-o', 'xml', 'product', 'list'], ['property', 'set', 'a1cli/p1']]) await fails(2, ...words);
+  assert.match((await brim(['devce', 'list'])).err, /command "devce".*\n.*did you mean "device"/);
+  assert.match((await brim(['device', 'lst'])).err, /command "lst".*\n.*did you mean "list".*brim device --help/);
   const unsure = await brim(['device', 'delete', 'a1cli/p1']);
   assert.notEqual(unsure.code, 0, 'deleting without --yes and without a terminal');
   assert.equal((await json('device', 'get', 'a1cli/p1')).deviceName, 'p1');
