@@ -4,7 +4,8 @@
 
 namespace brim::mqtt {
 
-Broker::Broker(BrokerHost& host, BrokerLimits limits) : core_(std::make_unique<Core>(host, limits)) {}
+Broker::Broker(BrokerHost& host, BrokerLimits limits, Journal* journal)
+    : core_(std::make_unique<Core>(host, limits, journal)) {}
 
 Broker::~Broker() = default;
 
@@ -66,6 +67,22 @@ int Broker::subscribed_qos(std::string_view session_key, std::string_view topic)
 
 void Broker::shutdown(Mono now) {
     core_->shutdown(now);
+}
+
+bool Broker::restore(RestoredState state, Mono now) {
+    return core_->restore(std::move(state), now);
+}
+
+void Broker::journal_stable(JournalNumber upto, Mono now) {
+    core_->journal_stable(upto, now);
+}
+
+void Broker::journal_failed(ReasonCode reason, Mono now) {
+    core_->journal_failed(reason, now);
+}
+
+bool Broker::write_image(ImagePlace& at, std::size_t items) {
+    return core_->write_image(at, items);
 }
 
 BrokerStats Broker::stats() const {

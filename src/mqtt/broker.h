@@ -4,6 +4,7 @@
 
 #include "base/message.h"
 #include "base/time.h"
+#include "mqtt/journal.h"
 #include "mqtt/packet.h"
 
 #include <cstdint>
@@ -118,8 +119,9 @@ public:
     /// The connection of a session ended. Not called for one that never was up.
     virtual void on_down(const ConnView& who, Ended why) = 0;
     /// Messages that will not be delivered: `reason` is a metric label (queue_full, expired, too_large,
-    /// qos0_slow, no_session, denied; retained_full: routed but not retained; invalid: publish() was given
-    /// a topic or text that MQTT forbids). QoS 0 for a session that is offline is not counted.
+    /// qos0_slow, no_session, denied; not_stored: the journal takes nothing; retained_full: routed but not
+    /// retained; invalid: publish() was given a topic or text that MQTT forbids). QoS 0 for a session that is
+    /// offline is not counted.
     virtual void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) = 0;
 };
 
@@ -137,7 +139,9 @@ struct BrokerStats {
 
 class Broker {
 public:
-    Broker(BrokerHost& host, BrokerLimits limits);
+    /// With a `journal` sessions that outlive their connection, and retained messages, are written down and
+    /// their acknowledgements wait for it. It outlives the broker.
+    Broker(BrokerHost& host, BrokerLimits limits, Journal* journal = nullptr);
     ~Broker();
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
@@ -179,6 +183,19 @@ public:
     int subscribed_qos(std::string_view session_key, std::string_view topic) const;
     /// Says goodbye to everyone (v5: 0x8B server shutting down) and accepts nothing any more.
     void shutdown(Mono now);
+
+    // --- the journal's side
+    /// Begins with what was kept. Before the first open(); calls nothing of the host. What is overdue runs
+    /// with the next tick(); until its client is back a session's `user` is 0. False when it differs from
+    /// what the journal has in more than was written now: a new image is needed.
+    bool restore(RestoredState state, Mono now);
+    /// Everything written up to `upto` is safe: what waited for it goes out.
+    void journal_stable(JournalNumber upto, Mono now);
+    /// What was written behind the last journal_stable() is lost. Who waits is told `reason` (3.x: closed),
+    /// messages that only that would have kept are taken back. Images must follow.
+    void journal_failed(ReasonCode reason, Mono now);
+    /// Writes the next piece of an image of all that is kept, about `items` things. True when it is complete.
+    bool write_image(ImagePlace& at, std::size_t items);
 
     BrokerStats stats() const;
 

@@ -34,8 +34,14 @@ struct Server::Connection final : io::StreamHandler {
     bool congested = false;
 };
 
-Server::Server(io::Env& env, BrokerLimits limits)
-    : env_(env), broker_(*this, limits), tick_(env.loop()), sweep_(env.loop()) {}
+Server::Server(io::Env& env, BrokerLimits limits, std::unique_ptr<SessionLog> sessions)
+    : env_(env), sessions_(std::move(sessions)), broker_(*this, limits, sessions_.get()), tick_(env.loop()),
+      sweep_(env.loop()) {
+    if (!sessions_)
+        return;
+    sessions_->attach(broker_);
+    schedule_tick(now()); // what is overdue runs once the derived class is there
+}
 
 Server::~Server() = default;
 
@@ -101,6 +107,13 @@ void Server::stop() {
     listeners_.clear();
     broker_.shutdown(now());
     tick_.stop();
+}
+
+void Server::close_sessions(std::move_only_function<void()> done) {
+    if (sessions_)
+        sessions_->close(std::move(done));
+    else
+        env_.loop().post(std::move(done));
 }
 
 void Server::send(ConnId conn, ByteView bytes) {

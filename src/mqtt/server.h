@@ -5,6 +5,7 @@
 
 #include "io/env.h"
 #include "mqtt/broker.h"
+#include "mqtt/session_log.h"
 
 #include <functional>
 #include <memory>
@@ -21,7 +22,8 @@ public:
     /// Turns an accepted byte stream into what MQTT runs on (TLS, WebSocket); null = as it is.
     using Wrap = std::function<std::unique_ptr<io::Stream>(std::unique_ptr<io::Stream>)>;
 
-    Server(io::Env& env, BrokerLimits limits);
+    /// With `sessions` (opened for this server alone) what is kept is restored here and survives the process.
+    Server(io::Env& env, BrokerLimits limits, std::unique_ptr<SessionLog> sessions = nullptr);
     ~Server() override;
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
@@ -39,6 +41,11 @@ public:
 
     /// Stops listening, says goodbye to all clients, lets what is queued be sent.
     void stop();
+    /// After stop(): calls `done` once what the sessions were at the end is on disk.
+    void close_sessions(std::move_only_function<void()> done);
+
+    /// Null when sessions live in memory only.
+    const SessionLog* sessions() const { return sessions_.get(); }
 
     // BrokerHost, transport part
     void send(ConnId conn, ByteView bytes) final;
@@ -71,6 +78,7 @@ private:
     void sweep_retired();
 
     io::Env& env_;
+    std::unique_ptr<SessionLog> sessions_;
     Broker broker_;
     std::vector<std::unique_ptr<io::Listener>> listeners_;
     std::vector<std::unique_ptr<Connection[]>> connections_; ///< by place_of(id), in chunks that do not move

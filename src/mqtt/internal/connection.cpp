@@ -41,15 +41,15 @@ std::optional<ReasonCode> objection(const Connect& connect, const BrokerLimits& 
 
 } // namespace
 
-Broker::Core::Core(BrokerHost& host, const BrokerLimits& limits)
-    : host_(host), limits_(limits),
+Broker::Core::Core(BrokerHost& host, const BrokerLimits& limits, Journal* journal)
+    : host_(host), limits_(limits), journal_(journal),
       codec_limits_{
           limits.user_properties_max,
           limits.subscriptions_max,
           limits.topic_bytes_max,
           limits.topic_levels_max
       },
-      retained_(limits.retained_count_max, limits.retained_bytes_max), cached_(match_cache_size) {
+      retained_(limits.retained_count_max, limits.retained_bytes_max, journal), cached_(match_cache_size) {
     BRIM_ASSERT(limits.sessions_max < (1u << 24) - 1, "a session's number fits into a token");
     BRIM_ASSERT(limits.inflight_count_max > 0, "something may be in flight");
 }
@@ -79,6 +79,8 @@ ConnId Broker::Core::open(Mono now) {
 }
 
 void Broker::Core::send(ConnId id, ByteView bytes) {
+    if (!holding_.empty() && hold_behind(id, bytes))
+        return;
     stats_.bytes_out += bytes.size();
     host_.send(id, bytes);
 }
@@ -359,7 +361,10 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
             return;
         }
     }
+    if (journal_ != nullptr && refuse_unkept(id, admission, now))
+        return;
     const std::unique_ptr<PendingConnect> pending = std::move(conn->more->pending);
+    const JournalNumber before = written();
     bool is_present = false;
     const SessionId session_id = attach(id, *pending, admission, is_present, now);
     conn = conns_.find(id);
@@ -379,7 +384,7 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     conn->keepalive_s = keepalive_for(conn->version, *pending, admission);
     scratch_.clear();
     encode_connack(scratch_, connack_for(conn->version, *pending, admission, is_present), conn->version);
-    send(id, scratch_);
+    send_when_stable(id, written_since(before), scratch_);
     // The entry of CONNECT's deadline goes on as that of keep-alive, unless that is sooner.
     if (conn->keepalive_s != 0 && keepalive_due(*conn) < now + limits_.connect_wait_max)
         conn_timers_.push(keepalive_due(*conn), id);
@@ -440,7 +445,8 @@ void Broker::Core::end(
         return;
     const bool is_up = conn->stage == Stage::up;
     const SessionId session_id = conn->session;
-    if (is_up && say && conn->version == ProtocolVersion::v5 && !is_transport_gone) {
+    const bool is_unanswered = drop_held(*conn);
+    if (is_up && !is_unanswered && say && conn->version == ProtocolVersion::v5 && !is_transport_gone) {
         Disconnect packet;
         packet.reason = fitting_reason(PacketType::disconnect, *say); // [MQTT-3.14.2-1]
         scratch_.clear();

@@ -45,7 +45,7 @@ struct EncodeCache {
 
 class Broker::Core {
 public:
-    Core(BrokerHost& host, const BrokerLimits& limits);
+    Core(BrokerHost& host, const BrokerLimits& limits, Journal* journal);
 
     // connection.cpp
     ConnId open(Mono now);
@@ -72,6 +72,14 @@ public:
 
     // timers.cpp
     Mono tick(Mono now);
+
+    // keep.cpp
+    void journal_stable(JournalNumber upto, Mono now);
+    void journal_failed(ReasonCode reason, Mono now);
+
+    // restore.cpp
+    bool restore(RestoredState state, Mono now);
+    bool write_image(ImagePlace& at, std::size_t items);
 
     BrokerStats stats() const;
 
@@ -129,7 +137,9 @@ private:
     bool resolve_topic(ConnId id, const Publish& packet, std::string_view& topic, Mono now);
     bool admit_inbound(ConnId id, Session& session, const Publish& packet, Mono now);
     void repeat_pubrec(ConnId id, Session& session, const Publish& packet);
-    void settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now);
+    void
+    settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, JournalNumber number, Mono now);
+    void complete(AckToken token, ReasonCode reason, JournalNumber number, Mono now);
     bool settle_at_once(ConnId id, const Conn* conn, Verdict verdict, std::size_t reached);
     void flush_acks(SessionId id);
     void send_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason);
@@ -176,7 +186,7 @@ private:
     );
 
     // retained_replay.cpp
-    void retain(const MessagePtr& message, Mono now);
+    bool retain(const MessagePtr& message);
     void add_replay(SessionId id, Session& session, Replay replay);
     bool replay_some(SessionId id, Session& session, Mono now);
     void run_replays(Mono now);
@@ -201,6 +211,53 @@ private:
     );
     bool offer_group(SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache);
 
+    // keep.cpp
+    JournalNumber written() const { return journal_ == nullptr ? 0 : journal_->last(); }
+
+    /// What an answer waits for: 0 when nothing was written since `before`.
+    JournalNumber written_since(JournalNumber before) const {
+        const JournalNumber last = written();
+        return last == before ? 0 : last;
+    }
+
+    /// What an answer waits for that may rest on something the session wrote just before.
+    JournalNumber written_of(const Session& session) const { return session.kept == 0 ? 0 : written(); }
+
+    bool refuse_unkept(ConnId id, const Admission& admission, Mono now);
+    bool is_refused(const Message& message, const SubscriptionTree::Matches& matches);
+    bool is_for_kept(const Message& message, const SubscriptionTree::Matches& matches);
+    KeptFacts facts_of(const Session& session) const;
+    void write_session(const Session& session);
+    void note_kept(Session& session, std::uint64_t sequence, Delivery& delivery);
+    void write_message(const MessagePtr& message, bool is_retained);
+    void write_done(const Session& session, std::uint64_t sequence, JournalNumber number);
+    void write_replay(const Session& session, const Replay& replay, bool is_done);
+    JournalNumber write_inbound(const Session& session, std::uint16_t packet_id, JournalNumber number);
+    void pass_over(Session& session, JournalNumber number);
+    void release_kept(Session& session);
+    void wait_for(SessionId id, Session& session);
+    void send_when_stable(ConnId id, JournalNumber number, ByteView bytes);
+    void send_ack_when_stable(
+        ConnId id,
+        JournalNumber number,
+        PacketType type,
+        std::uint16_t packet_id,
+        ReasonCode reason = ReasonCode::success
+    );
+    bool hold_behind(ConnId id, ByteView bytes);
+    void stall_when_full(ConnId id, Conn& conn);
+    bool release_held(ConnId id);
+    static bool drop_held(Conn& conn);
+    void fail_held(ConnId id, ReasonCode reason, Mono now);
+    bool take_back(Session& session, ReasonCode reason);
+
+    // restore.cpp
+    bool restore_session(RestoredSession& kept, Mono now);
+    bool restore_flow(Session& session, RestoredSession& kept, Mono now);
+    void restore_place(Session& session, RestoredPlace& place, Mono now);
+    std::size_t write_image_of(const Session& session);
+    std::size_t write_places(const Session& session);
+
     // timers.cpp
     static Mono keepalive_due(const Conn& conn) {
         return conn.last_packet + std::chrono::milliseconds{conn.keepalive_s * std::int64_t{1'500}};
@@ -222,6 +279,7 @@ private:
 
     BrokerHost& host_;
     BrokerLimits limits_;
+    Journal* journal_; ///< null: everything is in memory only
     CodecLimits codec_limits_;
     Slab<Conn> conns_;
     Slab<Session> sessions_;
@@ -255,6 +313,12 @@ private:
     std::int64_t wall_base_ms_ = 0;
     int depth_ = 0;
     bool is_shut_ = false;
+    bool was_full_ = false;                    ///< a queue refused the message that is being routed
+    ReasonCode refused_ = ReasonCode::success; ///< why the message that is being routed went nowhere
+    JournalNumber stable_ = 0;                 ///< everything written up to it is safe
+    std::vector<KeptReceiver> kept_;           ///< of the message that is being routed
+    std::vector<SessionId> waiting_;           ///< sessions with something to do once more is stable
+    std::vector<ConnId> holding_;              ///< connections with held output
     BrokerStats stats_;
 };
 

@@ -82,16 +82,20 @@ void Broker::Core::repeat_pubrec(ConnId id, Session& session, const Publish& pac
         if (flow.acks[i].type == PacketType::pubrec && flow.acks[i].packet_id == packet.packet_id)
             return;
     }
-    if (known.pending == 0 && flow.acks.empty()) {
+    if (known.pending == 0 && flow.acks.empty() && known.number <= stable_) {
         send_ack(id, PacketType::pubrec, packet.packet_id, ReasonCode::success);
         return;
     }
-    flow.acks.push_back({packet.packet_id, PacketType::pubrec, known.pending == 0, ReasonCode::success});
+    flow.acks.push_back(
+        {packet.packet_id, PacketType::pubrec, known.pending == 0, ReasonCode::success, known.number}
+    );
     ++flow.ack_sequence;
+    if (known.number > stable_)
+        wait_for(conns_.find(id)->session, session);
 }
 
 void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
-    Conn& conn = *conns_.find(id);
+    const Conn& conn = *conns_.find(id);
     // Borrowed, not used in place: a host may hand over another connection's bytes from inside of what is
     // called below.
     std::unique_ptr<Publish> packet = inbound_ ? std::move(inbound_) : std::make_unique<Publish>();
@@ -128,20 +132,27 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
         token = token_of(session_id, flow.ack_sequence++);
         const bool is_qos2 = packet->qos == 2;
         flow.acks.push_back(
-            {packet->packet_id, is_qos2 ? PacketType::pubrec : PacketType::puback, false, ReasonCode::success}
+            {packet->packet_id,
+             is_qos2 ? PacketType::pubrec : PacketType::puback,
+             false,
+             ReasonCode::success,
+             0}
         );
         if (is_qos2) {
-            flow.qos2.push_back({packet->packet_id, token});
+            flow.qos2.push_back({packet->packet_id, token, 0});
         } else {
             ++flow.acks_qos1;
         }
     }
+    const JournalNumber before = written();
+    refused_ = ReasonCode::success;
+    was_full_ = false;
     const Verdict verdict = host_.on_publish(view(session), message, token);
     if (topic.data() != packet->topic.data())
         slot = &cache_slot(topic); // an alias stood for it
     const bool is_routed = verdict == Verdict::route;
     const std::size_t reached = is_routed ? route(message, *slot, now) : 1;
-    settle(id, token, verdict, reached, now);
+    settle(id, token, verdict, reached, written_since(before), now);
     inbound_ = std::move(packet);
 }
 
@@ -163,7 +174,9 @@ bool Broker::Core::settle_at_once(ConnId id, const Conn* conn, Verdict verdict, 
     return true;
 }
 
-void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, Mono now) {
+void Broker::Core::settle(
+    ConnId id, AckToken token, Verdict verdict, std::size_t reached, JournalNumber number, Mono now
+) {
     if (verdict == Verdict::close) {
         end(id, Ended::kicked, ReasonCode::not_authorized, now);
         return;
@@ -171,7 +184,8 @@ void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_
     if (token == 0)
         return;
     const Conn* conn = conns_.find(id);
-    if (verdict != Verdict::pending && settle_at_once(id, conn, verdict, reached))
+    const bool is_at_once = verdict != Verdict::pending && number <= stable_ && !is_failure(refused_);
+    if (is_at_once && settle_at_once(id, conn, verdict, reached))
         return;
     if (conn != nullptr && conn->stage == Stage::up && verdict != Verdict::pending) {
         const bool is_v5 = conn->version == ProtocolVersion::v5;
@@ -179,19 +193,24 @@ void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_
         if (verdict == Verdict::denied && is_v5)
             reason = ReasonCode::not_authorized;
         if (verdict == Verdict::route && reached == 0 && is_v5)
-            reason = ReasonCode::no_matching_subscribers;
-        complete(token, reason, now);
+            reason = was_full_ ? ReasonCode::quota_exceeded : ReasonCode::no_matching_subscribers;
+        if (is_failure(refused_))
+            reason = refused_;
+        complete(token, reason, number, now);
     } else if (conn == nullptr && verdict != Verdict::pending) {
         // Decided, but the connection went meanwhile: a QoS 2 id that the session keeps is no longer
         // undecided.
-        complete(token, verdict == Verdict::denied ? ReasonCode::not_authorized : ReasonCode::success, now);
+        ReasonCode reason = refused_;
+        if (verdict == Verdict::denied)
+            reason = ReasonCode::not_authorized;
+        complete(token, reason, number, now);
     }
     Conn* after = conns_.find(id);
     if (after == nullptr || after->stage != Stage::up)
         return;
     const Session& session = *sessions_.find(after->session);
-    after->is_blocked = after->version != ProtocolVersion::v5 && session.flow &&
-                        session.flow->acks.size() >= limits_.inflight_count_max;
+    after->is_blocked = after->is_stalled || (after->version != ProtocolVersion::v5 && session.flow &&
+                                              session.flow->acks.size() >= limits_.inflight_count_max);
     if (after->is_blocked && !after->is_paused) {
         after->is_paused = true;
         host_.pause(id, true);
@@ -199,6 +218,11 @@ void Broker::Core::settle(ConnId id, AckToken token, Verdict verdict, std::size_
 }
 
 void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
+    // What the host published for it came before this; nobody but the host knows what it was.
+    complete(token, reason, written(), now);
+}
+
+void Broker::Core::complete(AckToken token, ReasonCode reason, JournalNumber number, Mono now) {
     const Turn turn(*this, now);
     const std::uint64_t index = token >> token_sequence_bits;
     if (index == 0)
@@ -216,6 +240,7 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
             return;
         flow.acks[place].is_ready = true;
         flow.acks[place].reason = reason;
+        flow.acks[place].number = number;
     }
     // The newest is decided at once as a rule; else it is searched for.
     const std::size_t newest = flow.qos2.size() - 1;
@@ -225,10 +250,16 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
             continue;
         const std::uint16_t packet_id = flow.qos2[i].packet_id;
         flow.qos2[i].pending = 0;
-        if (is_failure(reason))
+        if (is_failure(reason)) {
             flow.qos2.erase(i);
-        if (place < flow.acks.size())
+        } else {
+            number = write_inbound(*session, packet_id, number);
+            flow.qos2[i].number = number;
+        }
+        if (place < flow.acks.size()) {
+            flow.acks[place].number = number;
             break;
+        }
         // Taken on an earlier connection: the client has asked again since, or will.
         for (std::size_t k = 0; k < flow.acks.size(); ++k) {
             InboundAck& ack = flow.acks[k];
@@ -236,6 +267,7 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
                 continue;
             ack.is_ready = true;
             ack.reason = reason;
+            ack.number = number;
         }
         break;
     }
@@ -249,7 +281,7 @@ void Broker::Core::complete(AckToken token, ReasonCode reason, Mono now) {
 void Broker::Core::flush_acks(SessionId id) {
     Session& session = *sessions_.find(id);
     Flow& flow = *session.flow;
-    while (!flow.acks.empty() && flow.acks.front().is_ready) {
+    while (!flow.acks.empty() && flow.acks.front().is_ready && flow.acks.front().number <= stable_) {
         const InboundAck ack = flow.acks.front();
         flow.acks.pop_front();
         if (ack.type == PacketType::puback)
@@ -257,10 +289,13 @@ void Broker::Core::flush_acks(SessionId id) {
         if (session.conn != 0)
             send_ack(session.conn, ack.type, ack.packet_id, ack.reason);
     }
+    if (!flow.acks.empty() && flow.acks.front().is_ready)
+        wait_for(id, session);
     Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
     if (conn == nullptr)
         return;
-    if ((conn->is_blocked || conn->is_paused) && flow.acks.size() <= limits_.inflight_count_max / 2u) {
+    if ((conn->is_blocked || conn->is_paused) && !conn->is_stalled &&
+        flow.acks.size() <= limits_.inflight_count_max / 2u) {
         conn->is_blocked = false;
         resumes_.push_back(session.conn);
     }
@@ -304,9 +339,12 @@ void Broker::Core::handle_pubrel(ConnId id, const Frame& frame, Mono now) {
         if (place < ids.size()) {
             ids.erase(place);
             reason = ReasonCode::success;
+            if (session.kept != 0)
+                journal_->released(session.kept, packet->packet_id);
         }
     }
-    send_ack(id, PacketType::pubcomp, packet->packet_id, reason);
+    // After PUBCOMP the client may use the identifier for another message.
+    send_ack_when_stable(id, written_of(session), PacketType::pubcomp, packet->packet_id, reason);
 }
 
 void Broker::Core::handle_disconnect(ConnId id, const Frame& frame, Mono now) {

@@ -29,25 +29,34 @@ Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery)
     const std::uint64_t bytes = weight(delivery);
     if (flow.queue.size() >= limits_.queue_count_max || flow.queue_bytes + bytes > limits_.queue_bytes_max) {
         dropped(session.identity.key(), "queue_full", 1);
+        was_full_ = true;
         return Offered::dropped;
     }
     flow.queue_bytes += bytes;
     ++stats_.queued;
+    if (session.kept != 0)
+        note_kept(session, flow.out_sequence + flow.queue.size(), delivery);
     flow.queue.push_back(std::move(delivery));
     return Offered::queued;
 }
 
 Broker::Core::Offered
-Broker::Core::offer(SessionId, Session& session, Delivery delivery, Mono now, EncodeCache* cache) {
+Broker::Core::offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache) {
     Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
     const bool is_up = conn != nullptr && conn->stage == Stage::up;
     if (delivery.qos == 0) {
         if (!is_up)
             return Offered::dropped;
-        if (conn->is_congested) {
+        if (conn->is_congested || conn->is_stalled) {
             dropped(session.identity.key(), "qos0_slow", 1);
             return Offered::dropped;
         }
+    } else if (session.kept != 0) {
+        // It leaves once it is safe: its packet identifier must name the same message after a restart.
+        const Offered outcome = enqueue(session, std::move(delivery));
+        if (outcome == Offered::queued && is_up)
+            wait_for(id, session);
+        return outcome;
     } else if (!is_up || conn->is_congested ||
                (session.flow && (!session.flow->queue.empty() || !window_open(*conn, *session.flow)))) {
         return enqueue(session, std::move(delivery));
@@ -198,7 +207,8 @@ bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now
         if (place.state == Outbound::State::done)
             continue;
         if (place.state == Outbound::State::wait_pubcomp) {
-            send_ack(conn_id, PacketType::pubrel, packet_id, ReasonCode::success);
+            // PUBREC may have come on the connection before, just now.
+            send_ack_when_stable(conn_id, written_of(session), PacketType::pubrel, packet_id);
         } else {
             const bool is_allowed =
                 place.delivery.is_direct ||
@@ -207,6 +217,7 @@ bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now
                 dropped(session.identity.key(), "denied", 1);
             if (!is_allowed ||
                 !send_publish(conn_id, conn, session, place.delivery, packet_id, true, now, nullptr)) {
+                write_done(session, first + flow.resend_from - 1, place.delivery.number);
                 place = Outbound{};
                 continue;
             }
@@ -233,20 +244,28 @@ void Broker::Core::pump(SessionId id, Mono now) {
     if (!resend(conn_id, *session, flow, now))
         return;
     while (!flow.queue.empty() && !conn.is_congested && window_open(conn, flow)) {
+        if (flow.queue.front().number > stable_) {
+            wait_for(id, *session);
+            break;
+        }
         Delivery delivery = std::move(flow.queue.front());
         flow.queue.pop_front();
         flow.queue_bytes -= weight(delivery);
         --stats_.queued;
         if (is_expired(*delivery.message, now)) {
             dropped(session->identity.key(), "expired", 1);
+            pass_over(*session, delivery.number);
             continue;
         }
         if (!delivery.is_direct &&
             !host_.authorise(view(*session), Action::receive, delivery.message->topic)) {
             dropped(session->identity.key(), "denied", 1);
+            pass_over(*session, delivery.number);
             continue;
         }
-        send_window(conn_id, conn, *session, std::move(delivery), now, nullptr);
+        const JournalNumber number = delivery.number;
+        if (!send_window(conn_id, conn, *session, std::move(delivery), now, nullptr))
+            pass_over(*session, number);
     }
     if (!flow.replays.empty() && !session->is_replaying) {
         session->is_replaying = true;
@@ -291,11 +310,15 @@ void Broker::Core::on_outbound_ack(
         return;
     }
     if (is_pubrec && !is_failure(reason)) {
+        if (session.kept != 0 && place->state == State::wait_pubrec)
+            journal_->received(session.kept, first + offset, place->delivery.number);
         place->state = State::wait_pubcomp;
         place->delivery = Delivery{};
-        send_ack(id, PacketType::pubrel, packet_id, ReasonCode::success);
+        // Once the client has PUBREL it forgets the identifier: a PUBLISH again would be a second message.
+        send_ack_when_stable(id, written_of(session), PacketType::pubrel, packet_id);
         return;
     }
+    write_done(session, first + offset, place->delivery.number);
     Flow& flow = *session.flow;
     flow.unacked -= place->is_sent ? 1 : 0;
     *place = Outbound{};

@@ -37,21 +37,34 @@ std::uint64_t Retained::weight(const Message& message) {
 }
 
 Retained::Topics::iterator Retained::erase(Topics::iterator place) {
-    bytes_ -= weight(*place->second);
-    expiring_ -= place->second->expiry_s >= 0 ? 1 : 0;
+    bytes_ -= weight(*place->second.message);
+    expiring_ -= place->second.message->expiry_s >= 0 ? 1 : 0;
+    if (place->second.number != 0)
+        journal_->release(place->second.number);
     return topics_.erase(place);
 }
 
-bool Retained::put(const MessagePtr& message) {
+Retained::Topics::iterator Retained::expire(Topics::iterator place) {
+    if (place->second.number != 0)
+        journal_->retained_gone(place->first);
+    return erase(place);
+}
+
+const Retained::Kept* Retained::following(const std::string& after) const {
+    const auto place = after.empty() ? topics_.begin() : topics_.upper_bound(after);
+    return place == topics_.end() ? nullptr : &place->second;
+}
+
+bool Retained::put(const MessagePtr& message, JournalNumber number, bool has_room) {
     if (const auto place = topics_.find(message->topic); place != topics_.end())
         erase(place);
     if (message->payload.empty())
         return true;
-    if (topics_.size() >= count_max_ || bytes_ + weight(*message) > bytes_max_)
+    if (!has_room || topics_.size() >= count_max_ || bytes_ + weight(*message) > bytes_max_)
         return false;
     bytes_ += weight(*message);
     expiring_ += message->expiry_s >= 0 ? 1 : 0;
-    topics_.emplace(message->topic, message);
+    topics_.emplace(message->topic, Kept{message, number});
     return true;
 }
 
@@ -63,12 +76,12 @@ MessagePtr Retained::next(const TopicFilter& filter, std::string& after, std::si
             return nullptr;
         --budget;
         after = place->first;
-        if (is_expired(*place->second, now)) {
-            place = erase(place);
+        if (is_expired(*place->second.message, now)) {
+            place = expire(place);
             continue;
         }
         if (filter.matches(place->first))
-            return place->second;
+            return place->second.message;
         ++place;
     }
     return nullptr;
@@ -84,7 +97,7 @@ void Retained::sweep(std::size_t budget, Mono now) {
             return;
         }
         swept_ = place->first;
-        place = is_expired(*place->second, now) ? erase(place) : std::next(place);
+        place = is_expired(*place->second.message, now) ? expire(place) : std::next(place);
     }
 }
 

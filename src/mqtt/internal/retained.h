@@ -3,6 +3,7 @@
 // beginning names and a long answer can be continued where it stopped.
 
 #include "base/message.h"
+#include "mqtt/journal.h"
 #include "mqtt/topic_filter.h"
 
 #include <cstdint>
@@ -18,12 +19,22 @@ bool is_expired(const Message& message, Mono now) noexcept;
 
 class Retained {
 public:
-    Retained(std::uint64_t count_max, std::uint64_t bytes_max)
-        : count_max_(count_max), bytes_max_(bytes_max) {}
+    /// `journal` is told of what expires and let go of what is replaced; null: in memory only.
+    Retained(std::uint64_t count_max, std::uint64_t bytes_max, Journal* journal)
+        : count_max_(count_max), bytes_max_(bytes_max), journal_(journal) {}
 
-    /// Keeps, replaces or (empty payload) removes the message of a topic. False when a limit forbids to keep
-    /// it; then what was there is gone too, for a stale value is worse than none.
-    bool put(const MessagePtr& message);
+    /// Keeps, replaces or (empty payload) removes the message of a topic. False when a limit or `has_room`
+    /// forbids to keep it; then what was there is gone too, for a stale value is worse than none. `number` is
+    /// the message's in the journal.
+    bool put(const MessagePtr& message, JournalNumber number = 0, bool has_room = true);
+
+    struct Kept {
+        MessagePtr message;
+        JournalNumber number = 0;
+    };
+
+    /// The topic behind `after` (empty = the first); null when there is none.
+    const Kept* following(const std::string& after) const;
 
     /// The next message at or behind `after` (exclusive; empty = from the start) that matches. Looks at
     /// `budget` topics at most and lowers it. Null with budget left: there is no more. `after` becomes the
@@ -37,15 +48,17 @@ public:
     std::uint64_t bytes() const { return bytes_; }
 
 private:
-    using Topics = std::map<std::string, MessagePtr, std::less<>>;
+    using Topics = std::map<std::string, Kept, std::less<>>;
 
     Topics::iterator erase(Topics::iterator place);
+    Topics::iterator expire(Topics::iterator place);
     static std::uint64_t weight(const Message& message);
 
     Topics topics_;
     std::uint64_t bytes_ = 0;
     std::uint64_t count_max_;
     std::uint64_t bytes_max_;
+    Journal* journal_;
     std::size_t expiring_ = 0; ///< messages with an expiry
     std::string swept_;
 };

@@ -13,9 +13,13 @@ constexpr std::size_t topics_per_step = 1'024; ///< looked at for one session be
 
 } // namespace
 
-void Broker::Core::retain(const MessagePtr& message, Mono) {
-    if (!retained_.put(message))
-        dropped(message->origin, "retained_full", 1);
+/// False when it could not be kept: then what was there is gone too.
+bool Broker::Core::retain(const MessagePtr& message) {
+    const bool has_room = journal_ == nullptr || !is_failure(journal_->refusal(Promise::grow));
+    if (retained_.put(message, journal_ == nullptr ? 0 : journal_->last() + 1, has_room))
+        return true;
+    dropped(message->origin, "retained_full", 1);
+    return false;
 }
 
 void Broker::Core::add_replay(SessionId id, Session& session, Replay replay) {
@@ -39,10 +43,14 @@ bool Broker::Core::replay_some(SessionId id, Session& session, Mono now) {
         if (conn.is_congested || flow.queue.size() >= (limits_.queue_count_max + 1) / 2)
             return true;
         Replay& replay = flow.replays.front();
+        if (session.kept != 0 && replay.qos != 0 && is_failure(journal_->refusal(Promise::grow)))
+            return true;
         const MessagePtr message = retained_.next(replay.filter, replay.after, budget, now);
         if (!message) {
-            if (budget > 0)
+            if (budget > 0) {
+                write_replay(session, replay, true);
                 flow.replays.erase(flow.replays.begin());
+            }
             continue;
         }
         Delivery delivery;
@@ -53,6 +61,10 @@ bool Broker::Core::replay_some(SessionId id, Session& session, Mono now) {
             delivery.ids = std::make_unique<std::vector<std::uint32_t>>(1, replay.subscription_id);
         }
         offer(id, session, std::move(delivery), now, nullptr);
+        if (!kept_.empty()) {
+            write_message(message, false);
+            write_replay(session, replay, false);
+        }
     }
     return !flow.replays.empty();
 }

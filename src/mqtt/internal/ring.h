@@ -34,6 +34,14 @@ public:
         --size_;
     }
 
+    T& back() { return (*this)[size_ - 1]; }
+
+    void pop_back() {
+        BRIM_ASSERT(size_ != 0, "a ring that is popped holds something");
+        (*this)[size_ - 1] = T{};
+        --size_;
+    }
+
     /// Removes one from the middle, keeping order; cheap near the front.
     void erase(std::size_t i) {
         for (; i > 0; --i)

@@ -39,11 +39,18 @@ bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono
     }
     if (session->conn == 0 && session->expires <= now)
         return false;
+    if (session->kept != 0 && message->qos != 0 && is_failure(journal_->refusal(Promise::grow))) {
+        dropped(key, "not_stored", 1);
+        return false;
+    }
     Delivery delivery;
     delivery.message = message;
     delivery.qos = std::min(message->qos, session->qos_max);
     delivery.is_direct = true;
-    return offer(id, *session, std::move(delivery), now, nullptr) != Offered::dropped;
+    const bool is_taken = offer(id, *session, std::move(delivery), now, nullptr) != Offered::dropped;
+    if (!kept_.empty())
+        write_message(message, false);
+    return is_taken;
 }
 
 Broker::Core::CachedMatches& Broker::Core::cache_slot(std::string_view topic) {
@@ -76,9 +83,10 @@ std::size_t Broker::Core::route(const MessagePtr& message, Mono now) {
 }
 
 std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, Mono now) {
-    if (message->retain)
-        retain(message, now);
     const SubscriptionTree::Matches& matches = matches_for(message->topic, slot);
+    if (journal_ != nullptr && is_refused(*message, matches))
+        return 0;
+    const bool is_retained = message->retain && retain(message);
     // Borrowed, not a member used in place: a host may publish from inside of what is called below.
     EncodeCache cache = std::move(spare_cache_);
     cache.used = 0;
@@ -97,6 +105,10 @@ std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, 
     }
     if (message->payload.size() <= spare_payload_bytes_max)
         spare_cache_ = std::move(cache);
+    if (journal_ != nullptr && (is_retained || !kept_.empty()))
+        write_message(message, is_retained);
+    if (journal_ != nullptr && message->retain && !is_retained)
+        journal_->retained_gone(message->topic);
     return reached;
 }
 

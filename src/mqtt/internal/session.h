@@ -6,6 +6,7 @@
 #include "mqtt/broker.h"
 #include "mqtt/codec.h"
 #include "mqtt/internal/ring.h"
+#include "mqtt/journal.h"
 #include "mqtt/topic_filter.h"
 
 #include <cstring>
@@ -42,6 +43,12 @@ enum class Stage : std::uint8_t {
     up
 };
 
+/// Output that promises what is not safe yet, and what came behind it.
+struct HeldOutput {
+    JournalNumber number = 0; ///< goes out once this is stable
+    Bytes bytes;
+};
+
 /// What few connections have at a time, and idle ones never.
 struct ConnMore {
     Framer framer{0}; ///< with an incomplete packet
@@ -49,10 +56,12 @@ struct ConnMore {
     Bytes backlog; ///< bytes that came while waiting or blocked
     Aliases aliases_in;
     std::map<std::string, std::uint16_t, std::less<>> aliases_out;
+    std::vector<HeldOutput> held; ///< numbers grow
+    std::size_t held_bytes = 0;
 
     bool idle() const {
         return framer.idle() && !pending && backlog.empty() && aliases_in.names.empty() &&
-               aliases_out.empty();
+               aliases_out.empty() && held.empty();
     }
 };
 
@@ -63,6 +72,7 @@ struct Conn {
     bool is_paused = false;  ///< the host was told to stop reading
     bool is_blocked = false; ///< no packet is handled until acknowledgements left (3.x only)
     bool is_busy = false;    ///< its bytes are being worked on further up the stack
+    bool is_stalled = false; ///< its held output is full: as if congested
     std::uint16_t keepalive_s = 0;
     std::uint16_t receive_maximum = 0; ///< QoS > 0 we may have in flight to it
     std::uint16_t alias_out_max = 0;
@@ -79,6 +89,8 @@ struct Conn {
 
     bool has_backlog() const { return more && !more->backlog.empty(); }
 
+    bool has_held() const { return more && !more->held.empty(); }
+
     void release_idle() {
         if (more && more->idle())
             more.reset();
@@ -90,7 +102,8 @@ using SubscriptionIds = std::unique_ptr<std::vector<std::uint32_t>>;
 /// A message on its way to one session.
 struct Delivery {
     MessagePtr message;
-    SubscriptionIds ids; ///< null for none
+    SubscriptionIds ids;      ///< null for none
+    JournalNumber number = 0; ///< of the message in the journal; 0 when it is not there
     std::uint8_t qos = 0;
     bool retain = false;
     bool is_direct = false; ///< handed over by the host for this session: not authorised again
@@ -110,12 +123,14 @@ struct InboundAck {
     PacketType type = PacketType::puback; ///< or pubrec
     bool is_ready = false;
     ReasonCode reason = ReasonCode::success;
+    JournalNumber number = 0; ///< leaves once this is stable
 };
 
 /// A QoS 2 packet id between PUBLISH and PUBREL.
 struct InboundQos2 {
     std::uint16_t packet_id = 0;
-    AckToken pending = 0; ///< 0: the host has decided
+    AckToken pending = 0;     ///< 0: the host has decided
+    JournalNumber number = 0; ///< what was written of it
 };
 
 /// Retained messages still to be sent for one new subscription.
@@ -148,7 +163,7 @@ struct Flow {
 
 struct Subscription {
     TopicFilter filter;
-    std::uint8_t qos = 0; ///< as asked
+    SubscriptionOptions options; ///< `qos` as asked, not as granted
 };
 
 struct Will {
@@ -208,6 +223,8 @@ struct Session {
     bool wildcard_available = true;
     bool subscription_ids_available = true;
     bool is_replaying = false;                                ///< listed in Core::replaying_
+    bool is_waiting = false;                                  ///< listed in Core::waiting_
+    KeptId kept = 0;                                          ///< its name in the journal
     std::unique_ptr<std::vector<Subscription>> subscriptions; ///< in the order of their text; null for none
     std::unique_ptr<Flow> flow;
     std::unique_ptr<Will> will;

@@ -91,6 +91,9 @@ SessionId Broker::Core::attach(
     session->expiry_s = session_expiry_for(session->version, pending);
     if (pending.will)
         session->will = std::make_unique<Will>(Will{pending.will, pending.will_delay_s, false, {}});
+    if (journal_ != nullptr && session->kept == 0 && session->expiry_s != 0)
+        session->kept = journal_->new_session();
+    write_session(*session);
     if (present)
         start_resume(*session);
     return session_id;
@@ -113,6 +116,8 @@ void Broker::Core::detach(SessionId id, Ended why, Mono now) {
         session->will->is_due_set = true;
         session->will->due = now + std::chrono::seconds{std::min(session->will->delay_s, session->expiry_s)};
     }
+    if (session->expiry_s != 0)
+        write_session(*session);
     host_.on_down(who, why);
     session = sessions_.find(id);
     if (session == nullptr || session->conn != 0)
@@ -143,6 +148,9 @@ void Broker::Core::publish_will(SessionId id, Mono now) {
         message->retain = false;
     if (host_.on_publish(view(*session), message, 0) == Verdict::route)
         route(message, now);
+    session = sessions_.find(id);
+    if (session != nullptr)
+        write_session(*session); // in one turn with the message: it is not sent twice
 }
 
 void Broker::Core::drop_contents(Session& session, SessionId id) {
@@ -153,6 +161,7 @@ void Broker::Core::drop_contents(Session& session, SessionId id) {
     }
     if (!session.flow)
         return;
+    release_kept(session);
     std::uint64_t lost = session.flow->queue.size();
     for (std::size_t i = 0; i < session.flow->outbound.size(); ++i) {
         const Outbound::State state = session.flow->outbound[i].state;
@@ -174,6 +183,8 @@ void Broker::Core::forget(SessionId id, Mono now) {
             return;
     }
     drop_contents(*session, id);
+    if (session->kept != 0)
+        journal_->session_gone(session->kept);
     by_key_.erase(session->identity.key());
     sessions_.release(id);
 }
@@ -205,7 +216,7 @@ int Broker::Core::subscribed_qos(std::string_view key, std::string_view topic) {
         return qos;
     for (const Subscription& subscription : *session->subscriptions) {
         if (subscription.filter.matches(topic))
-            qos = std::max(qos, int{subscription.qos});
+            qos = std::max(qos, int{subscription.options.qos});
     }
     return qos;
 }

@@ -50,18 +50,26 @@ ReasonCode Broker::Core::subscribe_one(
     if (!is_known && subscriptions.size() >= limits_.subscriptions_max)
         return ReasonCode::quota_exceeded;
 
+    if (journal_ != nullptr && session.kept != 0) {
+        const ReasonCode refusal = journal_->refusal(is_known ? Promise::resume : Promise::grow);
+        if (is_failure(refusal))
+            return refusal;
+    }
     const std::uint8_t qos = std::min(wanted.qos, session.qos_max);
-    const SubscriptionOptions options{subscription_id, qos, wanted.no_local, wanted.retain_as_published};
+    SubscriptionOptions options{subscription_id, qos, wanted.no_local, wanted.retain_as_published};
     tree_.add(*filter, Slab<Session>::index_of(id), options);
+    options.qos = wanted.qos;
     const bool is_wanted = wanted.retain_handling == RetainHandling::send ||
                            (wanted.retain_handling == RetainHandling::send_if_new && !is_known);
-    if (is_wanted && !filter->shared() && retained_.size() != 0) {
+    const bool has_replay = is_wanted && !filter->shared() && retained_.size() != 0;
+    if (has_replay)
         add_replay(id, session, Replay{*filter, subscription_id, qos, {}});
-    }
+    if (session.kept != 0)
+        journal_->subscribed(session.kept, filter->text(), options, !is_known, has_replay);
     if (is_known) {
-        place->qos = wanted.qos;
+        place->options = options;
     } else {
-        subscriptions.insert(place, Subscription{std::move(*filter), wanted.qos});
+        subscriptions.insert(place, Subscription{std::move(*filter), options});
     }
     return static_cast<ReasonCode>(qos);
 }
@@ -116,7 +124,7 @@ void Broker::Core::handle_subscribe(ConnId id, const Frame& frame, Mono now) {
     }
     scratch_.clear();
     encode_suback(scratch_, suback, conn.version);
-    send(id, scratch_);
+    send_when_stable(id, written_of(session), scratch_);
     if (session.is_replaying)
         replay_some(session_id, session, now);
 }
@@ -153,6 +161,8 @@ void Broker::Core::handle_unsubscribe(ConnId id, const Frame& frame, Mono now) {
         }
         tree_.remove(*filter, Slab<Session>::index_of(conn.session));
         subscriptions.erase(place);
+        if (session.kept != 0)
+            journal_->unsubscribed(session.kept, text);
         unsuback.reasons.push_back(ReasonCode::success);
         if (session.flow) {
             std::erase_if(session.flow->replays, [&](const Replay& replay) {
@@ -162,7 +172,7 @@ void Broker::Core::handle_unsubscribe(ConnId id, const Frame& frame, Mono now) {
     }
     scratch_.clear();
     encode_unsuback(scratch_, unsuback, conn.version);
-    send(id, scratch_);
+    send_when_stable(id, written_of(session), scratch_);
 }
 
 } // namespace brim::mqtt

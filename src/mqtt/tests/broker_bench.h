@@ -124,7 +124,9 @@ public:
 /// The broker, its host and its clock.
 class Bench {
 public:
-    explicit Bench(BrokerLimits limits = {}) : broker(host, limits) { host.broker = &broker; }
+    explicit Bench(BrokerLimits limits = {}, Journal* journal = nullptr) : broker(host, limits, journal) {
+        host.broker = &broker;
+    }
 
     /// Moves the clock and runs the timers as often as the broker asks for it.
     void advance(Duration by) {
