@@ -8,6 +8,8 @@ namespace brim::store {
 
 namespace {
 
+constexpr int wal_pages_max = 1'000; ///< then it is written back
+
 Errc code_of(int sqlite_code) {
     switch (sqlite_code & 0xff) {
     case SQLITE_FULL:
@@ -157,18 +159,29 @@ Database::open(io::Disk& disk, const std::string& path, Durability durability) {
     const int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int opened = sqlite3_open_v2(path.c_str(), &handle, flags, vfs);
-    std::unique_ptr<Database> database(new Database(path, handle));
+    std::unique_ptr<Database> database(new Database(disk, path, handle));
     if (opened != SQLITE_OK)
         return fail(database->error());
     // Exclusive locking keeps the WAL index in memory: no shared memory file, and a second process is
     // refused.
-    BRIM_TRY(database->execute(
-        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;"
-        "PRAGMA wal_autocheckpoint=1000; PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY;"
-    ));
+    BRIM_TRY(
+        database->execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;"
+                          "PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY;")
+    );
     BRIM_TRY(database->execute(
         durability == Durability::full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"
     ));
+    // SQLite's own automatic write-back keeps its errors to itself.
+    sqlite3_wal_hook(
+        handle,
+        [](void* self, sqlite3*, const char*, int pages) {
+            static_cast<Database*>(self)->on_commit(pages);
+            return SQLITE_OK;
+        },
+        database.get()
+    );
+    // The lock is ours by now. A process before this one may have been killed behind a sync that failed.
+    BRIM_TRY(database->secure_wal());
     return database;
 }
 
@@ -204,12 +217,45 @@ void Database::note(int sqlite_code) {
 Result<void> Database::settle() {
     if (!doubtful_)
         return {};
-    const int result =
-        sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-    if (result != SQLITE_OK)
-        return fail(error());
+    // A power cut in the middle of writing back needs the whole WAL to repair the database file.
+    BRIM_TRY(secure_wal());
+    BRIM_TRY(write_back(SQLITE_CHECKPOINT_TRUNCATE));
     doubtful_ = false;
     return {};
+}
+
+Result<void> Database::secure_wal() {
+    const std::string wal = path_ + "-wal";
+    if (!disk_.exists(wal))
+        return {};
+    auto file = disk_.open(wal, io::OpenMode::write);
+    if (!file)
+        return fail(std::move(file).error());
+    const auto size = (*file)->size();
+    if (!size)
+        return fail(size.error());
+    BRIM_TRY(io::rewrite(**file, 0, *size));
+    return (*file)->sync();
+}
+
+Result<void> Database::write_back(int mode) {
+    int in_wal = 0, written = 0;
+    const int result = sqlite3_wal_checkpoint_v2(handle_, nullptr, mode, &in_wal, &written);
+    if (result != SQLITE_OK) {
+        note(result);
+        return fail(error());
+    }
+    if (written < in_wal)
+        return fail(Errc::busy, "database " + path_, "a reader keeps its WAL", "it is tried again");
+    return {};
+}
+
+void Database::on_commit(int pages) {
+    if (pages < wal_pages_max || doubtful_) // the next transaction settles what is doubtful
+        return;
+    const int result =
+        sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    note(result);
 }
 
 std::int64_t Database::last_insert_id() const {
@@ -223,10 +269,7 @@ std::int64_t Database::changes() const {
 Result<void> Database::checkpoint() {
     if (doubtful_)
         return settle();
-    if (sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_FULL, nullptr, nullptr) != SQLITE_OK) {
-        return fail(error());
-    }
-    return {};
+    return write_back(SQLITE_CHECKPOINT_FULL);
 }
 
 Error Database::error() const {

@@ -82,7 +82,8 @@ public:
     std::int64_t last_insert_id() const;
     std::int64_t changes() const;
     /// Writes the WAL back and syncs: everything committed is durable afterwards, also with
-    /// Durability::normal.
+    /// Durability::normal. Until it has succeeded nothing may be concluded about durability there: not from
+    /// commits, not from what was written back in between.
     Result<void> checkpoint();
 
     /// Error of the last failed call, as object, cause, fix.
@@ -94,13 +95,21 @@ private:
     friend class Statement;
     friend class Transaction;
 
-    Database(std::string path, sqlite3* handle) : path_(std::move(path)), handle_(handle) {}
+    Database(io::Disk& disk, std::string path, sqlite3* handle)
+        : disk_(disk), path_(std::move(path)), handle_(handle) {}
 
     /// Takes note of a failed call's code.
     void note(int sqlite_code);
     /// After an I/O error: nothing new is committed before all that was is in the database file and synced.
     Result<void> settle();
+    /// What is read from the WAL is on disk afterwards, whatever became of syncs before.
+    Result<void> secure_wal();
+    /// Writes the WAL back and syncs both; Errc::busy when a reader keeps part of it. `mode` is SQLite's.
+    Result<void> write_back(int mode);
+    /// After a commit that left `pages` in the WAL.
+    void on_commit(int pages);
 
+    io::Disk& disk_;
     std::string path_;
     sqlite3* handle_;
     bool doubtful_ = false; ///< an I/O error since the WAL was last written back whole

@@ -52,14 +52,15 @@ void bind_value(Statement& statement, int index, const HistoryValue& value) {
 
 } // namespace
 
+Result<void> SqliteHistory::keep(std::optional<Statement>& slot, std::string_view literal) {
+    auto statement = database_->prepare(literal);
+    if (!statement)
+        return fail(std::move(statement).error());
+    slot.emplace(std::move(*statement));
+    return {};
+}
+
 Result<void> SqliteHistory::prepare() {
-    const auto keep = [this](std::optional<Statement>& slot, std::string_view literal) -> Result<void> {
-        auto statement = database_->prepare(literal);
-        if (!statement)
-            return fail(std::move(statement).error());
-        slot.emplace(std::move(*statement));
-        return {};
-    };
     BRIM_TRY(keep(insert_, insert_sql));
     BRIM_TRY(prepare_reads());
     auto position = database_->prepare("SELECT applied, points FROM position");

@@ -97,13 +97,6 @@ Result<void> SqliteHistory::drop_step(std::int64_t before_ms, std::size_t points
 }
 
 Result<void> SqliteHistory::prepare_drop(DropStatements& statements) {
-    const auto keep = [this](std::optional<Statement>& slot, std::string_view literal) -> Result<void> {
-        auto statement = database_->prepare(literal);
-        if (!statement)
-            return fail(std::move(statement).error());
-        slot.emplace(std::move(*statement));
-        return {};
-    };
     BRIM_TRY(keep(statements.newest, newest_key_sql));
     BRIM_TRY(keep(statements.oldest, oldest_key_sql));
     BRIM_TRY(keep(statements.nth, nth_key_sql));

@@ -50,6 +50,8 @@ private:
     };
 
     Result<void> prepare_reads();
+    /// Prepares a statement for the life of this object.
+    Result<void> keep(std::optional<Statement>& slot, std::string_view literal);
     Result<void> insert(const std::vector<HistoryPoint>& points);
     Result<void> store_notes(const std::vector<HistoryNote>& notes);
     Result<void> store_position(Seq applied, std::int64_t points);

@@ -73,13 +73,6 @@ std::unexpected<Error> bad_query(std::string cause, std::string fix) {
 } // namespace
 
 Result<void> SqliteHistory::prepare_reads() {
-    const auto keep = [this](std::optional<Statement>& slot, std::string_view literal) -> Result<void> {
-        auto statement = database_->prepare(literal);
-        if (!statement)
-            return fail(std::move(statement).error());
-        slot.emplace(std::move(*statement));
-        return {};
-    };
     BRIM_TRY(keep(next_series_, next_series_sql));
     BRIM_TRY(keep(page_up_, page_up_sql));
     return keep(page_down_, page_down_sql);

@@ -313,6 +313,47 @@ TEST_CASE("[F-02] a power cut at any operation: position and points agree, and w
     CHECK(cuts > 100);
 }
 
+TEST_CASE("[F-06] syncs that fail and a power cut: nothing up to a position that was given out is missing") {
+    std::size_t cuts = 0, refused = 0;
+    for (std::uint64_t nth = 1; nth <= 400; ++nth) {
+        CAPTURE(nth);
+        HistoryRig rig(nth);
+        rig.append({point(1, 1, 0, 1, std::int64_t{1})}, 1);
+        REQUIRE(rig.history->checkpoint());
+        rig.disk.add_fault({.op = io::DiskOp::sync, .nth = 1 + nth % 7, .times = 1 + nth % 3});
+        rig.disk.add_fault({.kind = io::DiskFault::Kind::power_off, .nth = nth});
+        Seq durable = 1;
+        for (Seq seq = 2; seq <= 60 && !rig.disk.powered_off(); ++seq) {
+            std::vector<HistoryPoint> batch;
+            for (int at = 0; at < 20; ++at)
+                batch.push_back(
+                    point(at % 3, 1, static_cast<std::int64_t>(seq), seq, static_cast<std::int64_t>(seq))
+                );
+            while (!rig.history->append(batch, {}, seq) && !rig.disk.powered_off())
+                ++refused; // as the hub does: the same again, later
+            if (seq % 5 == 0) {
+                const auto safe = rig.history->checkpoint();
+                durable = safe ? *safe : durable;
+                refused += safe ? 0 : 1;
+            }
+        }
+        cuts += rig.disk.powered_off() ? 1 : 0;
+        rig.history.reset();
+        rig.disk.clear_faults();
+        rig.disk.power_cut(nth % 4 == 0 ? io::CutMode::lose_all : io::CutMode::random);
+        rig.open();
+        const Seq applied = rig.history->applied();
+        CHECK(applied >= durable);
+        CHECK(*rig.history->point_count() == 1 + (applied - 1) * 20);
+        std::size_t found = 0;
+        for (int device = 0; device < 3; ++device)
+            found += rig.all(device, 1).size();
+        CHECK(found == 1 + (applied - 1) * 20);
+    }
+    CHECK(cuts > 100);
+    CHECK(refused > 100);
+}
+
 TEST_CASE("a full disk refuses a batch whole, and the next one works once there is space") {
     HistoryRig rig;
     rig.disk.set_quota(400'000);
