@@ -124,6 +124,7 @@ Result<void> Edge::open_store() {
     forward.replay_rate = config_.uplink.replay_rate;
     forward.replay_share = config_.uplink.replay_share;
     forwarder_ = std::make_unique<Forwarder>(env_, *log_, *uplink_, ledger_, forward);
+    BRIM_TRY(forwarder_->begin_run());
     forwarder_->keep_above(0); // until the first snapshot of the twin
     uplink_->set_forwarder(*forwarder_);
     const auto restored = twin_.restore(env_.disk(), path("twin.json"), devices_, *log_);

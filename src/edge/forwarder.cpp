@@ -8,6 +8,7 @@ namespace brim::edge {
 namespace {
 
 constexpr std::string_view cursor_name = "uplink";
+constexpr std::string_view starts_name = "uplink-starts";
 constexpr std::size_t cursor_extra_max = 65'536; // Log::set_cursor's limit
 constexpr unsigned looks_per_turn = 256;         // then the loop's other work has its turn
 
@@ -48,15 +49,33 @@ Forwarder::Forwarder(io::Env& env, store::Log& log, ForwardPort& port, Ledger& l
         );
         done_.raise(cursor.position + 1);
     }
-    const store::Seq next = log_.stats().next;
-    run_ = env_.random().hex(8) + " " + std::to_string(next);
-    if (done_.cut(next)) {
+    if (const store::Seq next = log_.stats().next; done_.cut(next)) {
         env_.log().warn(
             "forward", "the buffer ends before what was settled: numbers are given again", {{"next", next}}
         );
     }
     done_.raise(log_.stats().first); // what retention took before this start was counted then
     ledger_.held_at_start = held();
+}
+
+Result<void> Forwarder::begin_run() {
+    if (auto before = Starts::decode(log_.cursor(starts_name).extra)) {
+        starts_ = std::move(*before);
+    } else {
+        env_.log().warn("forward", "earlier starts are unreadable", {{"cause", before.error().cause}});
+    }
+    starts_.begin(env_.random().u64(), log_.stats().next);
+    run_ = starts_.text();
+    BRIM_TRY(log_.set_cursor(starts_name, 0, starts_.encode()));
+    return log_.sync_cursors();
+}
+
+void Forwarder::note_known() {
+    if (!starts_.known())
+        return;
+    run_ = starts_.text();
+    if (const auto saved = log_.set_cursor(starts_name, 0, starts_.encode()); !saved)
+        env_.log().warn("forward", "cannot store this start", {{"error", saved.error().text()}});
 }
 
 std::uint64_t Forwarder::held() const {
@@ -222,6 +241,7 @@ bool Forwarder::look(Walk& lane) {
     next.message.payload = report->payload;
     next.message.qos = 1;
     next.device = report->device().text();
+    next.counted = report->kind != ReportKind::other;
     return true;
 }
 
@@ -238,7 +258,7 @@ bool Forwarder::send(Lane lane) {
         properties.emplace_back("brim-replay", "1");
     const auto sent = port_.publish(next.message, next.seq);
     if (sent) {
-        inflight_.emplace(next.seq, Flight{lane, std::move(next.device), false});
+        inflight_.emplace(next.seq, Flight{lane, std::move(next.device), next.counted, false});
         walk.position = next.seq + 1;
         ++ledger_.sent;
         if (lane == Lane::backlog)
@@ -273,6 +293,8 @@ void Forwarder::settled(store::Seq seq, mqtt::ReasonCode reason) {
     }
     if (!mqtt::is_failure(reason)) {
         ++ledger_.acknowledged;
+        if (flight.counted)
+            note_known();
         walk(flight.lane).retry = {};
     } else if (is_temporary(reason) && !flight.dropped) {
         patience(flight.lane, seq);

@@ -7,6 +7,7 @@
 #include "edge/lanes.h"
 #include "edge/ledger.h"
 #include "edge/record.h"
+#include "edge/starts.h"
 #include "io/env.h"
 #include "mqtt/packet.h"
 #include "store/log.h"
@@ -54,10 +55,15 @@ struct ForwardOptions {
 /// Laws: a record is settled once (acknowledged, rejected for good, or dropped and counted); a cut costs at
 /// most the records in flight a second transmission; the stored progress may lag behind, never run ahead.
 /// Numbers are only unique within a run (one start of the program): a log that lost its tail gives them
-/// again, so each message says which run sends it and where that run began.
+/// again, so each message says which run sends it and where that run began, and the same of the runs before
+/// it that the hub may not know of.
 class Forwarder {
 public:
     Forwarder(io::Env& env, store::Log& log, ForwardPort& port, Ledger& ledger, ForwardOptions options);
+
+    /// Begins this start of the program: on disk before it gives a number or tells the hub of itself. Once,
+    /// before all else, on a log that was just opened; blocking.
+    Result<void> begin_run();
 
     /// Appends an encoded report. `done` runs when it is on disk, or with why it is not. Errors: those of
     /// Log::append; then nothing was taken and `done` is not called.
@@ -97,13 +103,15 @@ public:
 
     const store::SeqSet& done() const { return done_; }
 
+    /// What messages say of this start and of those the hub may not know of.
     const std::string& run() const { return run_; }
 
 private:
     struct Candidate {
         store::Seq seq = 0;
         Message message;
-        std::string device; ///< "{pk}/{dn}"
+        std::string device;   ///< "{pk}/{dn}"
+        bool counted = false; ///< the hub that acknowledges it counts its number, and knows this start
     };
 
     struct Walk {
@@ -119,6 +127,7 @@ private:
     struct Flight {
         Lane lane = Lane::live;
         std::string device;
+        bool counted = false; ///< of Candidate
         bool dropped = false; ///< retention took the record while it was in flight
     };
 
@@ -134,6 +143,7 @@ private:
     void lose(store::Seq first, store::Seq end);
     void give_up_below(store::Seq low, std::string_view reason);
     void note_retention();
+    void note_known();
     void changed();
     void wake_after(Duration wait);
 
@@ -143,7 +153,8 @@ private:
     Ledger& ledger_;
     ForwardOptions options_;
     store::SeqSet done_;
-    std::string run_; ///< "<16 hex digits> <first number>": this start, and the first number it gives
+    Starts starts_;
+    std::string run_; ///< of starts_
     std::map<store::Seq, Flight> inflight_;
     std::map<std::string, store::Seq, std::less<>> skipped_; ///< device -> its first record passed over
     std::set<store::Seq> denied_; ///< refused for lack of rights once, to be tried once more

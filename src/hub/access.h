@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -112,6 +113,9 @@ private:
     // device_requests.cpp
     mqtt::Verdict on_property_post(const Inbound& in);
     mqtt::Verdict on_event_post(const Inbound& in);
+    /// Answers a report that is not taken at all, and has an edge's mark remembered before it is
+    /// acknowledged.
+    mqtt::Verdict refuse_marked(const Inbound& in, std::optional<UplinkMark> mark, std::string text);
     // bulk_requests.cpp
     struct Bulk;
     mqtt::Verdict on_bulk_post(const Inbound& in);

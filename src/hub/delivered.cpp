@@ -87,13 +87,12 @@ void Delivered::give_back(const std::vector<store::HistoryNote>& notes) {
 }
 
 Delivered::Entry& Delivered::entry(DeviceId gateway, const std::string& store) {
-    const Key key{gateway, store};
-    auto found = entries_.find(key);
+    auto found = entries_.find(std::pair(gateway, std::string_view(store)));
     if (found == entries_.end()) {
         // A gateway whose log was made anew has a new store id; old ones are forgotten, the longest unused
         // first.
-        const auto first = entries_.lower_bound({gateway, {}});
-        const auto last = entries_.lower_bound({gateway + 1, {}});
+        const auto first = entries_.lower_bound(std::pair(gateway, std::string_view{}));
+        const auto last = entries_.lower_bound(std::pair(gateway + 1, std::string_view{}));
         if (static_cast<std::size_t>(std::distance(first, last)) >= stores_max_) {
             const auto oldest = std::min_element(first, last, [](const auto& a, const auto& b) {
                 return a.second.used < b.second.used;
@@ -102,16 +101,21 @@ Delivered::Entry& Delivered::entry(DeviceId gateway, const std::string& store) {
             changed_.erase(oldest->first);
             entries_.erase(oldest);
         }
-        found = entries_.try_emplace(key).first;
+        found = entries_.try_emplace({gateway, store}).first;
         deleted_.erase(note_name(gateway, store));
     }
     found->second.used = ++uses_;
     return found->second;
 }
 
-const Delivered::Entry* Delivered::find(DeviceId gateway, const std::string& store) const {
-    const auto found = entries_.find({gateway, store});
+const Delivered::Entry* Delivered::find(DeviceId gateway, std::string_view store) const {
+    const auto found = entries_.find(std::pair(gateway, store));
     return found == entries_.end() ? nullptr : &found->second;
+}
+
+void Delivered::note_change(DeviceId gateway, const std::string& store) {
+    if (!changed_.contains(std::pair(gateway, std::string_view(store))))
+        changed_.insert({gateway, store});
 }
 
 bool Delivered::contains(DeviceId gateway, const std::string& store, std::uint64_t seq) const {
@@ -125,7 +129,7 @@ void Delivered::insert(DeviceId gateway, const std::string& store, std::uint64_t
     // "full" cannot be: crowded() kept such a number out before it was stored; when the log is applied again
     // after a crash the same numbers come in the same order.
     (void)known.set.insert(seq);
-    changed_.insert({gateway, store});
+    note_change(gateway, store);
 }
 
 void Delivered::raise(DeviceId gateway, const std::string& store, std::uint64_t low) {
@@ -143,8 +147,8 @@ bool Delivered::crowded(DeviceId gateway, const std::string& store) const {
 }
 
 void Delivered::forget(DeviceId gateway) {
-    const auto first = entries_.lower_bound({gateway, {}});
-    const auto last = entries_.lower_bound({gateway + 1, {}});
+    const auto first = entries_.lower_bound(std::pair(gateway, std::string_view{}));
+    const auto last = entries_.lower_bound(std::pair(gateway + 1, std::string_view{}));
     for (auto each = first; each != last; ++each) {
         deleted_.insert(note_name(gateway, each->first.second));
         changed_.erase(each->first);
@@ -152,9 +156,9 @@ void Delivered::forget(DeviceId gateway) {
     entries_.erase(first, last);
 }
 
-bool Delivered::knows_run(DeviceId gateway, const std::string& store, std::string_view run) const {
+std::string_view Delivered::run(DeviceId gateway, std::string_view store) const {
     const Entry* known = find(gateway, store);
-    return known != nullptr && known->run == run;
+    return known == nullptr ? std::string_view{} : std::string_view(known->run);
 }
 
 bool Delivered::begin_run(DeviceId gateway, const std::string& store, std::string run, std::uint64_t first) {
@@ -164,7 +168,7 @@ bool Delivered::begin_run(DeviceId gateway, const std::string& store, std::strin
         return false;
     known.run = std::move(run);
     std::erase_if(known.pending, [first](const auto& pending) { return pending.first >= first; });
-    changed_.insert({gateway, store});
+    note_change(gateway, store);
     return known.set.cut(first);
 }
 
@@ -184,7 +188,7 @@ Delivered::pending(DeviceId gateway, const std::string& store, std::uint64_t seq
 }
 
 void Delivered::settle_pending(DeviceId gateway, const std::string& store, std::uint64_t seq) {
-    const auto found = entries_.find({gateway, store});
+    const auto found = entries_.find(std::pair(gateway, std::string_view(store)));
     if (found != entries_.end())
         found->second.pending.erase(seq);
 }

@@ -37,8 +37,9 @@ public:
     bool crowded(DeviceId gateway, const std::string& store) const;
     void forget(DeviceId gateway);
 
-    /// True when `run` is the start of the edge that the numbers of this store are counted for.
-    bool knows_run(DeviceId gateway, const std::string& store, std::string_view run) const;
+    /// The start of the edge that the numbers of this store are counted for; empty when it never named one.
+    /// Valid until something changes.
+    std::string_view run(DeviceId gateway, std::string_view store) const;
     /// The edge started again: numbers from `first` on belong to messages not seen yet, whatever was
     /// delivered under them before. Does nothing for the run already known. Returns whether a number was
     /// taken out.
@@ -52,6 +53,16 @@ public:
 private:
     using Key = std::pair<DeviceId, std::string>;
 
+    /// Looks up without making a Key: each message of an edge does so several times.
+    struct KeyLess {
+        using is_transparent = void;
+
+        bool operator()(const auto& a, const auto& b) const {
+            return a.first != b.first ? a.first < b.first
+                                      : std::string_view(a.second) < std::string_view(b.second);
+        }
+    };
+
     struct Entry {
         store::SeqSet set{};
         std::unordered_map<std::uint64_t, store::Seq> pending;
@@ -60,11 +71,12 @@ private:
     };
 
     Entry& entry(DeviceId gateway, const std::string& store);
-    const Entry* find(DeviceId gateway, const std::string& store) const;
+    const Entry* find(DeviceId gateway, std::string_view store) const;
+    void note_change(DeviceId gateway, const std::string& store);
 
     std::size_t stores_max_;
-    std::map<Key, Entry> entries_;
-    std::set<Key> changed_;
+    std::map<Key, Entry, KeyLess> entries_;
+    std::set<Key, KeyLess> changed_;
     std::set<std::string> deleted_; ///< names of notes to remove
     std::uint64_t uses_ = 0;
 };

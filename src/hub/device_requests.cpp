@@ -2,6 +2,7 @@
 
 #include "hub/access.h"
 #include "hub/bulk_post.h"
+#include "hub/uplink_mark.h"
 
 namespace brim::hub {
 
@@ -11,52 +12,6 @@ using thing::TopicKind;
 namespace {
 
 constexpr std::int64_t any_future_ms = 1'000'000'000'000'000; // 31,000 years: no limit, and no overflow
-
-std::uint64_t mark_number(std::string_view text) {
-    std::uint64_t value = 0;
-    if (text.size() > 19)
-        return 0;
-    for (const char c : text) {
-        if (c < '0' || c > '9')
-            return 0;
-        value = value * 10 + static_cast<std::uint64_t>(c - '0');
-    }
-    return value;
-}
-
-/// "<16 hex digits> <first number>". Anything else is as if it were absent.
-void read_run(std::string_view text, UplinkMark& mark) {
-    constexpr std::size_t digits = 16;
-    if (text.size() <= digits || text[digits] != ' ')
-        return;
-    const std::string_view run = text.substr(0, digits);
-    const std::uint64_t first = mark_number(text.substr(digits + 1));
-    if (first == 0 || run.find_first_not_of("0123456789abcdef") != std::string_view::npos)
-        return;
-    mark.run = run;
-    mark.run_first = first;
-}
-
-/// The user properties of the uplink extension; nothing when they are absent or not well-formed.
-std::optional<UplinkMark> uplink_mark(const Message& message, DeviceId gateway) {
-    UplinkMark mark;
-    mark.gateway = gateway;
-    for (const auto& [name, value] : message.user_properties) {
-        if (name == "brim-store")
-            mark.store = value;
-        if (name == "brim-seq")
-            mark.seq = mark_number(value);
-        if (name == "brim-low")
-            mark.low = mark_number(value);
-        if (name == "brim-replay")
-            mark.replay = value == "1";
-        if (name == "brim-run")
-            read_run(value, mark);
-    }
-    if (mark.seq == 0 || mark.store.size() != 32)
-        return std::nullopt;
-    return mark;
-}
 
 } // namespace
 
@@ -85,7 +40,7 @@ Verdict Access::dispatch(const Inbound& in) {
 }
 
 Verdict Access::on_property_post(const Inbound& in) {
-    auto mark = uplink_mark(*in.message, in.session.id);
+    auto mark = read_uplink_mark(*in.message, in.session.id);
     thing::PostLimits limits = options_.post;
     // An edge has acknowledged the report and will delete it: when our clock is behind, its time may lie far
     // ahead, and refusing the value would lose it.
@@ -94,14 +49,10 @@ Verdict Access::on_property_post(const Inbound& in) {
     const auto whole =
         post_reader_.read(*in.device.product->model, in.message->payload, in.received, limits, post_);
     if (whole) {
-        answer(
-            in.session,
-            in.message->topic + "_reply",
-            thing::make_reply(
-                post_.id, whole->code, whole->message, Json::object(), "thing.event.property.post"
-            )
+        auto text = thing::make_reply(
+            post_.id, whole->code, whole->message, Json::object(), "thing.event.property.post"
         );
-        return Verdict::consumed;
+        return refuse_marked(in, std::move(mark), std::move(text));
     }
     std::string answer_text;
     if (post_.ack_wanted)
@@ -126,22 +77,34 @@ Verdict Access::on_property_post(const Inbound& in) {
     return Verdict::pending;
 }
 
+// Acknowledged with success, a message of an edge is counted as delivered, whatever became of it: only then
+// does the edge know that the hub knows its start.
+Verdict Access::refuse_marked(const Inbound& in, std::optional<UplinkMark> mark, std::string text) {
+    answer(in.session, in.message->topic + "_reply", std::move(text));
+    if (!mark)
+        return Verdict::consumed;
+    ingest_.settle(std::move(*mark), [this, token = in.token](const Result<void>& result) {
+        settle(token, result);
+    });
+    return Verdict::pending;
+}
+
 Verdict Access::on_event_post(const Inbound& in) {
     auto request = thing::parse_request(in.message->payload);
+    auto mark = read_uplink_mark(*in.message, in.session.id);
+    const std::string id = request ? request->id : std::string{};
+    const std::string method = request ? request->method : std::string{};
     if (!request || !request->params.is_object()) {
-        reply(in, 460, "params is not an object", Json::object());
-        return Verdict::consumed;
+        auto text = thing::make_reply(id, 460, "params is not an object", Json::object(), method);
+        return refuse_marked(in, std::move(mark), std::move(text));
     }
     const thing::Event* event = in.device.product->model->event(in.topic.name);
-    auto mark = uplink_mark(*in.message, in.session.id);
-    Ingest::Done done = [this, token = in.token](const Result<void>& result) { settle(token, result); };
     if (event == nullptr) {
-        reply(in, 5160, "tsl parse: event not exist -> " + std::string(in.topic.name), Json::object());
-        if (!mark)
-            return Verdict::consumed;
-        ingest_.settle(std::move(*mark), std::move(done));
-        return Verdict::pending;
+        const std::string cause = "tsl parse: event not exist -> " + std::string(in.topic.name);
+        auto text = thing::make_reply(id, 5160, cause, Json::object(), method);
+        return refuse_marked(in, std::move(mark), std::move(text));
     }
+    Ingest::Done done = [this, token = in.token](const Result<void>& result) { settle(token, result); };
     // Both shapes are in the field: {"value":{...},"time":n} and the flat map of outputs.
     Json rejected = Json::object();
     EventReading reading =

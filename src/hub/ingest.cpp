@@ -126,7 +126,7 @@ void Ingest::State::submit(Offer offer) {
     if (wait_for_run(offer))
         return;
     const IngressRecord& record = offer.record;
-    if (!offer.run.empty() && !delivered.knows_run(record.gateway, record.store, offer.run))
+    if (!offer.runs.empty() && delivered.run(record.gateway, record.store) != offer.runs.newest())
         return begin_run(std::move(offer));
     store_offer(std::move(offer.record), std::move(offer.done));
 }
@@ -156,15 +156,16 @@ void Ingest::State::begin_run(Offer offer) {
         return refuse(
             std::move(offer.done), {Errc::busy, "ingress", "the hub stops", "the sender tries again"}
         );
-    BRIM_ASSERT(offer.run.size() == 16 && offer.run_first > 0, "a run that no record can hold");
     IngressRecord begin;
     begin.kind = RecordKind::run;
     begin.device = begin.gateway = offer.record.gateway;
     begin.received_ms = offer.record.received_ms;
     begin.store = offer.record.store;
-    begin.seq = offer.run_first;
+    // Starts between the known one and this one never got to speak; they may have given numbers again as
+    // well.
+    begin.seq = offer.runs.first_after(delivered.run(offer.record.gateway, offer.record.store));
     begin.low = offer.record.low;
-    begin.run = offer.run;
+    begin.run = offer.runs.newest();
     Bytes body;
     encode_record(begin, body);
     const auto at = log->append(body);
@@ -179,7 +180,7 @@ void Ingest::State::begin_run(Offer offer) {
                 refuse(std::move(each.done), result.error());
             return;
         }
-        ++stats.runs;
+        runs.add();
         apply(std::move(begin), at, owner->sink_);
         for (Offer& each : waiting)
             submit(std::move(each));
@@ -362,8 +363,7 @@ Ingest::State::make_offer(RecordKind kind, DeviceId device, std::optional<Uplink
         offer.record.store = std::move(mark->store);
         offer.record.seq = mark->seq;
         offer.record.low = mark->low;
-        offer.run = std::move(mark->run);
-        offer.run_first = mark->run_first;
+        offer.runs = std::move(mark->runs);
     }
     return offer;
 }

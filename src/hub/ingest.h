@@ -5,6 +5,7 @@
 
 #include "hub/feed.h"
 #include "hub/registry.h"
+#include "hub/uplink_mark.h"
 #include "store/history.h"
 #include "store/log.h"
 #include "store/retention.h"
@@ -17,17 +18,6 @@
 #include <vector>
 
 namespace brim::hub {
-
-/// Where an edge keeps the original of a message (docs/spec/bus.md, "Uplink extension").
-struct UplinkMark {
-    DeviceId gateway = 0;
-    std::string store; ///< 32 hex digits
-    store::Seq seq = 0;
-    store::Seq low = 0; ///< everything below is settled on the edge
-    bool replay = false;
-    std::string run;          ///< which start of the edge sends, 16 hex digits; empty: it does not say
-    store::Seq run_first = 0; ///< the first number this start gave; what had it or a later one before is gone
-};
 
 /// How a device meant it: as what it sees now, or as history, which never becomes the current value.
 enum class Telling : std::uint8_t { live, history };
@@ -53,7 +43,6 @@ struct IngestStats {
     std::uint64_t duplicates = 0; ///< acknowledged again without storing
     std::uint64_t failed = 0;     ///< refused because the log could not take them
     std::uint64_t values = 0;     ///< property values stored
-    std::uint64_t runs = 0;       ///< starts of edges seen
     std::uint64_t history_points = 0;
     std::uint64_t history_bytes = 0;  ///< that hold something
     std::uint64_t free_bytes = 0;     ///< of the disk; all three as of the last write of history

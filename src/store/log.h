@@ -95,6 +95,10 @@ public:
     /// bytes. `extra` (at most 64 KiB) is kept beside the position.
     virtual Result<void> set_cursor(std::string_view name, Seq position, ByteView extra = {}) = 0;
 
+    /// Blocking, and only between open() and the first append: the cursors set so far are on disk afterwards.
+    /// After an error the log must be opened again.
+    virtual Result<void> sync_cursors() = 0;
+
     struct Cursor {
         Seq position = 0;
         Bytes extra;

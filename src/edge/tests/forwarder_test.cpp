@@ -39,6 +39,7 @@ struct ForwardRig final : ForwardPort {
         REQUIRE(opened.has_value());
         log = std::move(*opened);
         forwarder = std::make_unique<Forwarder>(env, *log, *this, ledger, options);
+        REQUIRE(forwarder->begin_run());
     }
 
     ~ForwardRig() override { world.machine("edge").crash(); }
@@ -177,7 +178,60 @@ TEST_CASE("each message names the run that sends it and the run's first number, 
     for (const std::string& run : rig.runs)
         CHECK(run == rig.runs[0]);
     CHECK(rig.runs[0].substr(0, 16) != first[0].substr(0, 16));
-    CHECK(rig.runs[0].substr(16) == " 3");
+    CHECK(rig.runs[0].substr(16) == " 3 " + first[0]);
+}
+
+TEST_CASE("a start the hub may not know of is told by those after it, until one of them is acknowledged") {
+    ForwardRig rig;
+    const auto start = [&rig] {
+        rig.world.run_for(2s);
+        rig.open();
+        return rig.forwarder->run();
+    };
+    const std::string first = rig.forwarder->run();
+    rig.report("open");
+    const std::string second = start();
+    CHECK(second.substr(16) == " 2 " + first);
+    rig.report("open");
+    const std::string third = start();
+    CHECK(third.substr(16) == " 3 " + second);
+
+    rig.forwarder->begin();
+    rig.world.run_for(1s);
+    REQUIRE(rig.sent.size() == 2);
+    CHECK(rig.runs[0] == third);
+    rig.settle_all(mqtt::ReasonCode::not_authorized); // it says nothing of what the hub knows
+    CHECK(rig.forwarder->run() == third);
+    rig.report("open");
+    rig.world.run_for(1s);
+    rig.settle_all();
+    CHECK(rig.forwarder->run() == third.substr(0, 18));
+    rig.report("open");
+    rig.world.run_for(1s);
+    CHECK(rig.runs.back() == third.substr(0, 18));
+    const std::string fourth = start();
+    CHECK(fourth.substr(16) == " 5 " + third.substr(0, 18));
+}
+
+TEST_CASE(
+    "the acknowledgement of a message whose number the hub does not count tells nothing of its knowledge"
+) {
+    ForwardRig rig;
+    rig.world.run_for(2s);
+    rig.open();
+    const std::string run = rig.forwarder->run();
+    rig.forwarder->begin();
+    REQUIRE(rig.forwarder->accept(
+        encode_report(ReportKind::other, WallTime{1}, "/a1PUMP/open/user/x", "{}"), [](auto) {}
+    ));
+    rig.world.run_for(1s);
+    REQUIRE(rig.sent.size() == 1);
+    rig.settle_all();
+    CHECK(rig.forwarder->run() == run);
+    rig.report("open");
+    rig.world.run_for(1s);
+    rig.settle_all();
+    CHECK(rig.forwarder->run() == run.substr(0, 18));
 }
 
 TEST_CASE("what was settled above the end of a log that lost its tail does not count for what comes next") {

@@ -18,8 +18,7 @@ struct Ingest::State {
     struct Offer {
         IngressRecord record;
         Done done;
-        std::string run; ///< of UplinkMark
-        store::Seq run_first = 0;
+        EdgeRuns runs; ///< of UplinkMark
     };
 
     State(io::Env& environment, Registry& devices, Feed& events, IngestOptions given)
@@ -27,6 +26,7 @@ struct Ingest::State {
           delivered(options.stores_per_gateway_max), flush_timer(environment.loop()),
           checkpoint_timer(environment.loop()), retention_timer(environment.loop()),
           retention(options.retention),
+          runs(environment.metrics().counter("brim_edge_runs", "Starts of edges noticed by their numbers")),
           dropped_by_age(environment.metrics().counter(
               "brim_history_dropped_points", "Points dropped by retention", R"(reason="age")"
           )),
@@ -79,6 +79,7 @@ struct Ingest::State {
     io::Timer checkpoint_timer;
     io::Timer retention_timer;
     store::Retention retention; ///< only the worker touches it after open()
+    Counter& runs;
     Counter& dropped_by_age;
     Counter& dropped_by_bytes;
     bool told_stuck = false;

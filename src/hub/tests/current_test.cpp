@@ -32,7 +32,7 @@ struct CurrentRig : DoorRig {
 
     /// A report out of an edge's backlog.
     void replay(std::int64_t value, std::int64_t time_ms) {
-        UplinkMark mark{at("a1", "d1").id, std::string(32, 'a'), ++replayed, 1, true, {}, 0};
+        UplinkMark mark{at("a1", "d1").id, std::string(32, 'a'), ++replayed, 1, true, {}};
         REQUIRE(wait<void>([&](auto done) {
             ingest->report(at("a1", "d1"), {{0, {value}, time_ms}}, std::move(mark), std::move(done));
         }));

@@ -119,10 +119,10 @@ TEST_CASE("a new run takes out its numbers once, also those on their way, and of
     }
     delivered.note_pending(1, store_a, 10, 5);
     delivered.note_pending(1, store_a, 3, 6);
-    CHECK_FALSE(delivered.knows_run(1, store_a, run_a));
+    CHECK(delivered.run(1, store_a).empty());
     CHECK(delivered.begin_run(1, store_a, run_a, 4));
-    CHECK(delivered.knows_run(1, store_a, run_a));
-    CHECK_FALSE(delivered.knows_run(1, store_b, run_a));
+    CHECK(delivered.run(1, store_a) == run_a);
+    CHECK(delivered.run(1, store_b).empty());
     CHECK(delivered.contains(1, store_a, 3));
     CHECK_FALSE(delivered.contains(1, store_a, 4));
     CHECK(delivered.contains(1, store_b, 4));
@@ -148,7 +148,7 @@ TEST_CASE("a note names the run when one is known; one without is of the form it
     for (const bool with_run : {false, true}) {
         Delivered after(8);
         REQUIRE(after.restore(with_run ? named[0] : plain[0]));
-        CHECK(after.knows_run(1, store_a, run_a) == with_run);
+        CHECK((after.run(1, store_a) == run_a) == with_run);
         for (std::uint64_t seq = 1; seq <= 5; ++seq)
             CHECK(after.contains(1, store_a, seq) == before.contains(1, store_a, seq));
     }

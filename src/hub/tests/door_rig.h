@@ -146,6 +146,10 @@ public:
         message.topic = std::move(topic);
         message.payload = std::move(payload);
         message.qos = 1;
+        return publish(std::move(message));
+    }
+
+    std::uint64_t publish(Message message) {
         const auto sent = link_.client().publish(message, ++last_, link_.now());
         REQUIRE_MESSAGE(sent, (sent ? "" : sent.error().text()));
         return last_;

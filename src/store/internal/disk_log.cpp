@@ -87,15 +87,31 @@ Result<void> DiskLog::start() {
         plan_bytes_ = segments_.back().segment_bytes;
     } else {
         split();
-        in_flight_ = std::move(pending_.front());
-        pending_.pop_front();
-        prepare(in_flight_);
-        outcome_ = writer_.write(in_flight_);
-        if (!outcome_.result)
-            return fail(outcome_.result.error());
-        apply(in_flight_);
+        BRIM_TRY(write_now());
     }
     worker_ = env_.make_worker("log");
+    return {};
+}
+
+Result<void> DiskLog::write_now() {
+    BRIM_ASSERT(!busy_ && !pending_.empty(), "the worker is idle and something is to be written");
+    if (pending_.front().has_split() && options_.when_full == WhenFull::drop_oldest)
+        make_room();
+    in_flight_ = std::move(pending_.front());
+    pending_.pop_front();
+    prepare(in_flight_);
+    outcome_ = writer_.write(in_flight_);
+    if (!outcome_.result)
+        return fail(outcome_.result.error());
+    apply(in_flight_);
+    return {};
+}
+
+Result<void> DiskLog::sync_cursors() {
+    BRIM_ASSERT(stats_.appended_records == 0 && !closing_, "called before the first append");
+    place_dirty_cursors();
+    while (!pending_.empty())
+        BRIM_TRY(write_now());
     return {};
 }
 

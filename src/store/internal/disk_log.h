@@ -37,6 +37,8 @@ public:
     std::unique_ptr<LogReader> read_from(Seq seq) override;
     Result<void> set_cursor(std::string_view name, Seq position, ByteView extra) override;
 
+    Result<void> sync_cursors() override;
+
     Cursor cursor(std::string_view name) const override { return cursors_.get(name); }
 
     void trim(Seq seq) override;
@@ -87,6 +89,8 @@ private:
     Group& collecting();
     void split();
     void place_dirty_cursors();
+    /// Writes the first pending group here and now. Only while the worker is idle.
+    Result<void> write_now();
     void hand_over_freed();
 
     // Groups (disk_log_groups.cpp): one at a time is with the worker.

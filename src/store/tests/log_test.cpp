@@ -342,3 +342,26 @@ TEST_CASE("the segment size may change between starts") {
     rig.fill(100, 1'000);
     CHECK(rig.check_filled() == 500);
 }
+
+TEST_CASE("cursors that are synced right after the log is opened survive a power cut, with new segments too"
+) {
+    LogRig rig;
+    rig.open();
+    for (int round = 1; round <= 40; ++round) { // more than a segment takes
+        CAPTURE(round);
+        const std::string told = std::to_string(round) + std::string(5'000, 'x');
+        REQUIRE(rig.log->set_cursor("told", 0, told));
+        REQUIRE(rig.log->sync_cursors());
+        REQUIRE(rig.log->sync_cursors()); // nothing to do
+        if (round % 2 == 0)
+            rig.fill(3, 700);
+        rig.power_cut(io::CutMode::lose_all);
+        rig.open();
+        CHECK(rig.log->cursor("told").extra == told);
+        CHECK(rig.check_filled() == 3 * static_cast<std::size_t>(round / 2));
+    }
+    CHECK(rig.segment_paths().size() > 2);
+    REQUIRE(rig.log->set_cursor("told", 0, "too late"));
+    rig.disk().add_fault({.op = io::DiskOp::sync});
+    CHECK(rig.log->sync_cursors().error().code == Errc::io);
+}

@@ -166,6 +166,45 @@ TEST_CASE("[F-09] a log cut off after delivery: numbers that are given again are
     CHECK(went_back > 0);
 }
 
+TEST_CASE("[F-09] a log cut off after delivery, and a start in the dark that gives its numbers again") {
+    unsigned went_back = 0;
+    for (std::uint64_t step = 0; step < 12; ++step) {
+        CAPTURE(step);
+        Installation installation(
+            {.seed = 3'140 + step,
+             .devices_per_driver = 4,
+             .direct_devices = 0,
+             .report_every = 20ms,
+             .set_every = 0s}
+        );
+        installation.set_up();
+        REQUIRE(installation.settle(30s));
+        CHECK(run(installation, 40s) > 1'000);
+        REQUIRE(installation.settle(30s));
+        cut_uplink(installation, 0);
+        EdgeNode& edge = installation.edge(0);
+        const store::Seq before = edge.edge()->forwarder().next();
+        edge.kill();
+        io::SimDisk& disk = edge.machine().disk();
+        const auto paths = segments(disk, edge_segments);
+        REQUIRE(!paths.empty());
+        REQUIRE(disk.cut_file(paths.back(), 4'096 * step));
+        const auto started = [&edge] { return edge.edge() != nullptr; };
+        REQUIRE(installation.world().run_until(started, 60s));
+        went_back += edge.edge()->forwarder().next() < before ? 1 : 0;
+        // Some of these starts reach above all that was delivered, some do not.
+        for (std::uint64_t dark = 0; dark <= step % 3; ++dark) {
+            CHECK(run(installation, 3s) > 10);
+            edge.kill();
+            REQUIRE(installation.world().run_until(started, 60s));
+        }
+        heal_uplink(installation, 0);
+        CHECK(run(installation, 10s) > 100);
+        CHECK(check_laws(installation) == 0);
+    }
+    CHECK(went_back > 0);
+}
+
 TEST_CASE(
     "[F-10] segments lost, copied or under each other's names: no wrong order, and what is lost is counted"
 ) {
