@@ -41,10 +41,18 @@ def run_core(settings: Settings) -> list[Row]:
         return run_program(command + (["--seconds", "0.05"] if settings.quick else []), result)
 
 
+def run_durable(settings: Settings) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="durable-bench-", dir=settings.build) as folder:
+        result = pathlib.Path(folder) / "rows.json"
+        command = [program(settings.build, "durable_bench"), "--folder", folder, "--json", str(result)]
+        return run_program(command + (["--seconds", "0.1", "--rounds", "1"] if settings.quick else []), result)
+
+
 BENCHES: dict[str, tuple[str, Callable[[Settings], list[Row]]]] = {
     "log": ("durable log beside SQLite and a bare preallocated file", run_log),
     "broker": ("MQTT broker beside mosquitto and the bare loop", broker_run.run),
     "core": ("broker core without sockets beside a loop that only cuts and copies", run_core),
+    "durable": ("QoS 1 to kept sessions, acknowledged from disk, beside memory only", run_durable),
     "json": ("validated property reports beside nlohmann and simdjson", run_json),
     "e2e": ("driver -> edge -> hub: memory, CPU for each value, latency", lambda settings: plant_run.run(settings, True)),
     "rest": ("memory of edge and hub at rest", lambda settings: plant_run.run(settings, False)),

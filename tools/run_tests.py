@@ -18,7 +18,7 @@ FUZZ_SECONDS = 4
 # Unit tests run with sanitizers only; in release the programs, the simulator and the benchmarks are enough.
 RELEASE_TARGETS = [
     "brim-hub", "brim-edge", "brim", "brim-driver-modbus", "brim-driver-host", "brim_sim",
-    "log_bench", "json_bench", "mqtt_bench", "core_bench", "load_driver",
+    "log_bench", "json_bench", "mqtt_bench", "core_bench", "durable_bench", "load_driver",
 ]
 SIM_SEEDS = 200
 # What runs on more than one thread: these test programs, and the demo with hub, edge and drivers.

@@ -12,8 +12,9 @@ namespace {
 
 constexpr Duration step_wait = std::chrono::milliseconds{1};    ///< between pieces of a snapshot
 constexpr Duration retry_wait = std::chrono::milliseconds{600}; ///< above the log's own, after a failure
-constexpr std::size_t step_items = 16;                          ///< asked of the broker at once
-constexpr std::uint64_t step_pending_bytes_max = 4'194'304;     ///< a snapshot waits while more is on its way
+constexpr Duration idle_flush_wait = std::chrono::milliseconds{2};
+constexpr std::size_t step_items = 16;                      ///< asked of the broker at once
+constexpr std::uint64_t step_pending_bytes_max = 4'194'304; ///< a snapshot waits while more is on its way
 
 ReasonCode reason_of(const Error& error) {
     return error.code == Errc::full || error.code == Errc::busy ? ReasonCode::quota_exceeded
@@ -27,7 +28,7 @@ SessionLog::SessionLog(io::Env& env, SessionLogOptions options, std::unique_ptr<
       failures_metric_(
           env.metrics().counter("brim_mqtt_session_log_failures", "Appends and syncs that failed")
       ),
-      step_(env.loop()), alive_(std::make_shared<bool>(true)) {}
+      step_(env.loop()), idle_flush_(env.loop()), alive_(std::make_shared<bool>(true)) {}
 
 SessionLog::~SessionLog() {
     *alive_ = false;
@@ -53,6 +54,11 @@ void SessionLog::flush_at_turn_end() {
         is_flush_due_ = false;
         flush();
     });
+}
+
+void SessionLog::flush_soon() {
+    if (!is_flush_due_ && !idle_flush_.running())
+        idle_flush_.start(idle_flush_wait, [this] { flush(); });
 }
 
 store::Seq SessionLog::flush() {

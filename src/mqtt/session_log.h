@@ -129,6 +129,8 @@ private:
 
     // session_log.cpp
     void flush_at_turn_end();
+    /// For what nobody waits for: with the next record, or after a little while.
+    void flush_soon();
     /// Makes a record of what has gathered and returns its number; 0 when there was nothing or it failed.
     store::Seq flush();
     void on_durable(std::uint64_t epoch, JournalNumber last, const Result<void>& outcome);
@@ -170,6 +172,7 @@ private:
     SessionLogStats stats_;
     Counter& failures_metric_;
     io::Timer step_;
+    io::Timer idle_flush_;
     std::shared_ptr<bool> alive_; ///< shared with callbacks queued on the loop, which may outlive this
 };
 

@@ -31,7 +31,11 @@ template <class Fill> void SessionLog::write(KeptId id, std::uint8_t kind, Fill 
     if (batch_.empty())
         put_head(batch_, {});
     put_entry(batch_, static_cast<EntryKind>(kind), fill);
-    flush_at_turn_end();
+    // What a client acknowledged needs no sync of its own: if it is lost, the message comes again.
+    if (static_cast<EntryKind>(kind) == EntryKind::done)
+        flush_soon();
+    else
+        flush_at_turn_end();
 }
 
 namespace {
