@@ -95,6 +95,7 @@ Result<store::Seq> Forwarder::accept(ByteView record, std::move_only_function<vo
     ++waiting_;
     auto landed = [this, seq = *seq, done = std::move(done)](Result<void> outcome) mutable {
         --waiting_;
+        note_retention(); // the log makes room when it writes, after accept() has looked
         if (outcome) {
             ++ledger_.stored;
             kick();
@@ -126,6 +127,7 @@ void Forwarder::begin() {
 
 void Forwarder::end() {
     active_ = false;
+    note_retention(); // at the end of the program nobody comes after this to count
     for (const auto& [seq, flight] : inflight_) {
         if (flight.dropped)
             ledger_.drop("full", 1);

@@ -15,7 +15,7 @@ namespace brim::edge {
 
 class Starts {
 public:
-    static constexpr std::size_t kept_max = 8; ///< then two are told as one: the hub takes no more
+    static constexpr std::size_t kept_max = 32; ///< then two are told as one: the hub takes no more
 
     /// From encode()'s bytes. Errc::corrupt for anything else.
     static Result<Starts> decode(ByteView bytes);

@@ -16,12 +16,13 @@ namespace brim::hub {
 /// that its log had lost; from its first number on they are other messages than before.
 class EdgeRuns {
 public:
-    static constexpr std::size_t count_max = 8;
+    static constexpr std::size_t count_max = 32;
     static constexpr std::size_t name_bytes = 16;
 
     EdgeRuns() = default; ///< the edge does not say
 
-    /// "<run> <first>", 1 to 8 times, with one space between all parts: 16 hex digits, and a number from 1.
+    /// "<run> <first>", 1 to count_max times, with one space between all parts: 16 hex digits, and a number
+    /// from 1.
     static std::optional<EdgeRuns> parse(std::string_view text);
 
     bool empty() const { return text_.empty(); }

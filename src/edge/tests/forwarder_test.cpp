@@ -181,6 +181,29 @@ TEST_CASE("each message names the run that sends it and the run's first number, 
     CHECK(rig.runs[0].substr(16) == " 3 " + first[0]);
 }
 
+TEST_CASE("what the log drops to make room is counted once its group is written, and at the end at the latest"
+) {
+    ForwardRig rig;
+    const auto uncounted = [&rig] {
+        const auto& dropped = rig.ledger.dropped();
+        const auto full = dropped.find("full");
+        return rig.log->stats().dropped_records - (full == dropped.end() ? 0 : full->second);
+    };
+    while (rig.log->stats().dropped_records == 0) { // 1 MiB of reports, in the dark
+        rig.report(std::string(2'000, 'd'));
+        rig.world.run_for(10ms);
+    }
+    CHECK(uncounted() == 0);
+    const auto before = rig.log->stats().dropped_records;
+    for (int i = 0; i < 2'000 && rig.log->stats().dropped_records == before; ++i) {
+        REQUIRE(rig.log->append(std::string(2'000, 'o'))); // by somebody else
+        rig.world.run_for(10ms);
+    }
+    CHECK(uncounted() > 0);
+    rig.forwarder->end();
+    CHECK(uncounted() == 0);
+}
+
 TEST_CASE("a start the hub may not know of is told by those after it, until one of them is acknowledged") {
     ForwardRig rig;
     const auto start = [&rig] {
