@@ -1,7 +1,5 @@
 #include "edge/configuration.h"
 
-#include "io/tls.h"
-
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -88,6 +86,15 @@ Result<std::vector<DriverConfig>> read_drivers(io::Disk& files, const EdgeConfig
     return drivers;
 }
 
+Result<std::unique_ptr<io::TlsContext>> read_trust(const UplinkSettings& uplink, io::Disk& files) {
+    if (!uplink.tls)
+        return nullptr;
+    return io::TlsContext::client(
+        files,
+        {.ca_file = uplink.ca_file, .certificate_file = {}, .key_file = {}, .crl_file = uplink.crl_file}
+    );
+}
+
 Result<Configuration> check(ReadSet& files, ConfigTexts texts) {
     auto config = parse_settings(files, texts);
     if (!config)
@@ -100,13 +107,8 @@ Result<Configuration> check(ReadSet& files, ConfigTexts texts) {
     auto drivers = read_drivers(files, *settings);
     if (!drivers)
         return fail(drivers.error());
-    if (settings->uplink.tls && !settings->uplink.ca_file.empty()) {
-        const auto trust = io::TlsContext::client(
-            files, {.ca_file = settings->uplink.ca_file, .certificate_file = {}, .key_file = {}}
-        );
-        if (!trust)
-            return fail(trust.error());
-    }
+    if (const auto trust = read_trust(settings->uplink, files); !trust)
+        return fail(trust.error());
     texts.files = files.files();
     Configuration out;
     out.revision = revision_of(encode_texts(texts));
@@ -134,6 +136,11 @@ read_configuration(io::Disk& disk, const ConfigSource& source, const ReadLimits&
 Result<Configuration> check_configuration(ConfigTexts texts) {
     ReadSet files(std::exchange(texts.files, {}));
     return check(files, std::move(texts));
+}
+
+Result<std::unique_ptr<io::TlsContext>> uplink_trust(const UplinkSettings& uplink, const ConfigTexts& texts) {
+    ReadSet files(texts.files);
+    return read_trust(uplink, files);
 }
 
 std::string find_data_dir(io::Disk& disk, const ConfigSource& source) {
@@ -165,7 +172,6 @@ std::vector<std::string> needing_start(const EdgeConfig& running, const EdgeConf
     const UplinkSettings& after = fresh.uplink;
     if (before.to.text() != after.to.text() || before.tls != after.tls)
         keys.emplace_back("uplink.url");
-    compare("uplink.ca_file", before.ca_file, after.ca_file);
     compare("uplink.keepalive", before.keepalive, after.keepalive);
     compare("uplink.backoff_min", before.backoff_min, after.backoff_min);
     compare("uplink.backoff_max", before.backoff_max, after.backoff_max);

@@ -6,8 +6,10 @@
 #include "edge/driver_config.h"
 #include "edge/read_set.h"
 #include "edge/settings.h"
+#include "io/tls.h"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +46,9 @@ Result<Configuration>
 read_configuration(io::Disk& disk, const ConfigSource& source, const ReadLimits& limits = {});
 /// Checks texts that were read before.
 Result<Configuration> check_configuration(ConfigTexts texts);
+
+/// What the uplink trusts, from the files among `texts` alone; null when it goes without TLS.
+Result<std::unique_ptr<io::TlsContext>> uplink_trust(const UplinkSettings& uplink, const ConfigTexts& texts);
 
 /// Where the data folder is when the files as a whole cannot be read: --set, then the environment, then what
 /// the settings files still say, then the default.

@@ -78,12 +78,8 @@ Result<void> Edge::start() {
 }
 
 Result<void> Edge::open_tls() {
-    if (!config_.uplink.tls)
-        return {};
-    ReadSet files(std::move(starting_.texts.files)); // what was checked, whatever the disk holds by now
-    auto context = io::TlsContext::client(
-        files, {.ca_file = config_.uplink.ca_file, .certificate_file = {}, .key_file = {}}
-    );
+    // What was checked, whatever the disk holds by now.
+    auto context = uplink_trust(config_.uplink, starting_.texts);
     if (!context)
         return fail(context.error());
     tls_ = std::move(*context);

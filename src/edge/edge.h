@@ -109,6 +109,7 @@ private:
     void read_files(Reload& job);
     void reloaded(Reload& job);
     void take_effect(Configuration fresh);
+    void trust(const Configuration& fresh);
     void install(DriverConfig config);
     void tell_config();
     void save_twin();

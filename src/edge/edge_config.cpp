@@ -113,6 +113,21 @@ void Edge::take_effect(Configuration fresh) {
             supervisor_->put(driver);
     }
     config_.drivers = std::move(fresh.settings.drivers);
+    trust(fresh);
+}
+
+// The connection that is up stays, unless the hub's certificate is refused by now.
+void Edge::trust(const Configuration& fresh) {
+    auto context = uplink_trust(fresh.settings.uplink, fresh.texts);
+    if (!context || !*context ||
+        !tls_) // the first cannot be: it was made of the same bytes when they were checked
+        return;
+    tls_->set_time_floor(floor_.now());
+    (*context)->succeed(env_.loop(), *tls_);
+    uplink_->set_tls(**context);
+    tls_ = std::move(*context);
+    config_.uplink.ca_file = fresh.settings.uplink.ca_file;
+    config_.uplink.crl_file = fresh.settings.uplink.crl_file;
 }
 
 void Edge::install(DriverConfig config) {

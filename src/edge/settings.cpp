@@ -20,6 +20,7 @@ std::vector<ConfigKey> make_schema() {
         {"uplink.url", text, s(""), "The hub: mqtts://host:8883, or mqtt://127.0.0.1:1883 on this machine."},
         {"uplink.insecure_plain", boolean, false, "Allow mqtt:// without TLS to another machine."},
         {"uplink.ca_file", text, s(""), "PEM file of the authority that signed the hub's certificate."},
+        {"uplink.crl_file", text, s(""), "PEM revocation lists, one of each authority in the hub's chain."},
         {"uplink.keepalive",
          duration,
          ms(60'000),
@@ -157,6 +158,7 @@ Result<void> read_uplink(const Config& config, EdgeConfig& out) {
         return std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(key));
     };
     uplink->ca_file = config.text("uplink.ca_file");
+    uplink->crl_file = config.text("uplink.crl_file");
     uplink->keepalive = std::chrono::duration_cast<std::chrono::seconds>(config.duration("uplink.keepalive"));
     uplink->backoff_min = as_ms("uplink.backoff_min");
     uplink->backoff_max = as_ms("uplink.backoff_max");

@@ -59,6 +59,9 @@ Uplink::Uplink(
           *this,
           link_options(config.uplink),
           tls ? mqtt::Link::Wrap([this](std::unique_ptr<io::Stream> stream) {
+              // Here and not in login(), which comes after it: the very first handshake after a boot with a
+              // dead clock is judged by the floor too.
+              tls_->set_time_floor(floor_.now());
               return io::wrap_client(env_.loop(), std::move(stream), *tls_, settings_.to.host);
           })
               : mqtt::Link::Wrap{}
@@ -82,8 +85,6 @@ void Uplink::stop() {
 }
 
 mqtt::ClientOptions Uplink::login() {
-    if (tls_)
-        tls_->set_time_floor(floor_.now());
     const auto login = thing::make_login(
         gateway_, secret_, tls_ != nullptr, gateway_.product_key + "." + gateway_.device_name, floor_.now()
     );

@@ -46,6 +46,9 @@ public:
 
     void set_forwarder(Forwarder& forwarder) { forwarder_ = &forwarder; }
 
+    /// For the connections made from now on. Only where there was a context before.
+    void set_tls(io::TlsContext& tls) { tls_ = &tls; }
+
     void start();
     /// Says DISCONNECT and stays away.
     void stop();

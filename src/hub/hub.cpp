@@ -68,12 +68,22 @@ Result<void> Hub::open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& w
             ));
         }
     }
-    auto context = io::TlsContext::server(env_.disk(), options);
-    if (!context)
-        return fail(std::move(context).error());
-    tls_.push_back(std::move(*context));
-    wrap = [this, tls = tls_.back().get()](std::unique_ptr<io::Stream> stream) {
-        return io::wrap_server(env_.loop(), std::move(stream), *tls);
+    options.client_ca_file = listener.client_ca_file;
+    options.client_certificate_required = listener.client_certificate_required;
+    options.crl_file = listener.crl_file;
+    options.version_min = listener.tls_min;
+    const bool is_mqtt = listener.protocol == ListenerConfig::Protocol::mqtts;
+    options.protocol = is_mqtt ? "mqtt" : "http/1.1";
+    if (!tls_worker_)
+        tls_worker_ = env_.make_worker("hub-tls");
+    auto service = io::TlsService::open(
+        env_, *tls_worker_, (is_mqtt ? "mqtts " : "https ") + listener.address.text(), std::move(options)
+    );
+    if (!service)
+        return fail(std::move(service).error());
+    tls_.push_back(std::move(*service));
+    wrap = [tls = tls_.back().get()](std::unique_ptr<io::Stream> stream) {
+        return tls->wrap(std::move(stream));
     };
     return {};
 }
@@ -166,6 +176,11 @@ void Hub::reload(const HubConfig& config) {
     config_.drain_wait = config.drain_wait;
     access_->set_keepalive(config.access.keepalive_s_min, config.access.keepalive_s_max);
     ingest_->set_retention(config.ingest.retention);
+}
+
+void Hub::refresh_tls() {
+    for (const auto& each : tls_)
+        each->refresh();
 }
 
 void Hub::drain(std::move_only_function<void()> done) {

@@ -5,7 +5,7 @@
 #include "hub/api/api.h"
 #include "hub/hub_config.h"
 #include "io/http_server.h"
-#include "io/tls.h"
+#include "io/tls_service.h"
 
 #include <functional>
 #include <memory>
@@ -38,6 +38,9 @@ public:
     /// Takes what can change while running: public_url, drain_wait, keep-alive limits (of later connections),
     /// history limits. The rest of `config` is not looked at.
     void reload(const HubConfig& config);
+    /// Reads the certificates, authorities and revocation lists of the listeners again, if they changed. How
+    /// it went is in the log and the metrics; what cannot be used changes nothing.
+    void refresh_tls();
 
     // For tests and the assembly's own doctor.
     Registry& registry() { return *registry_; }
@@ -62,7 +65,8 @@ private:
     std::unique_ptr<Ingest> ingest_;
     std::unique_ptr<Access> access_;
     std::unique_ptr<Api> api_;
-    std::vector<std::unique_ptr<io::TlsContext>> tls_;
+    std::unique_ptr<io::Worker> tls_worker_; ///< reads certificate files; null without TLS listeners
+    std::vector<std::unique_ptr<io::TlsService>> tls_;
     std::unique_ptr<io::HttpServer> http_;
     std::vector<std::unique_ptr<io::Listener>> http_listeners_;
     std::vector<OpenListener> listeners_;

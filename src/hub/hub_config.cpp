@@ -43,6 +43,25 @@ const std::vector<ConfigKey>& hub_schema() {
          {"device", "unsafe-anonymous"}},
         {"listener[].cert_file", Type::text, std::string(), "PEM certificate chain; empty = self-signed."},
         {"listener[].key_file", Type::text, std::string(), "PEM private key."},
+        {"listener[].client_certificate",
+         Type::choice,
+         std::string("none"),
+         "Whether clients show a certificate of client_ca_file (TLS).",
+         INT64_MIN,
+         INT64_MAX,
+         {"none", "optional", "required"}},
+        {"listener[].client_ca_file", Type::text, std::string(), "PEM authorities of client certificates."},
+        {"listener[].crl_file",
+         Type::text,
+         std::string(),
+         "PEM revocation lists, one of each of their authorities; empty = none is looked at."},
+        {"listener[].tls_min",
+         Type::choice,
+         std::string("1.2"),
+         "Oldest TLS version spoken.",
+         INT64_MIN,
+         INT64_MAX,
+         {"1.2", "1.3"}},
         {"mqtt.keepalive_min",
          Type::duration,
          std::string("30s"),
@@ -110,6 +129,37 @@ std::string ListenerConfig::security() const {
 
 namespace {
 
+/// What clients must show, and that what is asked for can be judged.
+Result<void> read_client_tls(
+    const Config& config, std::size_t index, const std::string& object, bool tls, ListenerConfig& listener
+) {
+    const auto key = [index](std::string_view name) { return Config::item("listener", index, name); };
+    const std::string& demand = config.text(key("client_certificate"));
+    listener.client_ca_file = config.text(key("client_ca_file"));
+    listener.client_certificate_required = demand == "required";
+    listener.crl_file = config.text(key("crl_file"));
+    listener.tls_min = config.text(key("tls_min")) == "1.3" ? io::TlsVersion::v1_3 : io::TlsVersion::v1_2;
+    const auto wrong = [&object](std::string cause, std::string fix) {
+        return fail(Errc::invalid, object, std::move(cause), std::move(fix));
+    };
+    if (!tls && (demand != "none" || !listener.client_ca_file.empty() || !listener.crl_file.empty()))
+        return wrong(
+            "client certificates are shown by TLS only", "use mqtts or https, or remove the client_ keys"
+        );
+    if (demand != "none" && listener.client_ca_file.empty())
+        return wrong(
+            "client_certificate = \"" + demand + "\" without an authority to judge by", "set client_ca_file"
+        );
+    if (demand == "none" && !listener.client_ca_file.empty())
+        return wrong(
+            "client_ca_file is set, but client_certificate is \"none\"",
+            "set it to \"required\" or \"optional\""
+        );
+    if (!listener.crl_file.empty() && listener.client_ca_file.empty())
+        return wrong("crl_file is set, but no clients' authority", "set client_ca_file");
+    return {};
+}
+
 Result<ListenerConfig> read_listener(const Config& config, std::size_t index) {
     const auto key = [index](std::string_view name) { return Config::item("listener", index, name); };
     const std::string object = "listener " + std::to_string(index + 1);
@@ -152,6 +202,7 @@ Result<ListenerConfig> read_listener(const Config& config, std::size_t index) {
     if (listener.cert_file.empty() != listener.key_file.empty()) {
         return fail(Errc::invalid, object, "cert_file and key_file belong together", "set both or none");
     }
+    BRIM_TRY(read_client_tls(config, index, object, tls, listener));
     return listener;
 }
 

@@ -4,6 +4,7 @@
 #include "base/config.h"
 #include "hub/access.h"
 #include "io/net.h"
+#include "io/tls.h"
 
 #include <string>
 #include <vector>
@@ -19,7 +20,11 @@ struct ListenerConfig {
     io::Endpoint address;
     DeviceAuth auth = DeviceAuth::device; ///< mqtt and mqtts only
     std::string cert_file, key_file;      ///< TLS; empty = self-signed in data_dir/tls
-    std::string security() const;         ///< "tls", "plain" or "unsafe-anonymous": printed at start
+    std::string client_ca_file;           ///< TLS; empty = clients are not asked for a certificate
+    bool client_certificate_required = false;
+    std::string crl_file; ///< of the clients' authorities; empty = none is looked at
+    io::TlsVersion tls_min = io::TlsVersion::v1_2;
+    std::string security() const; ///< "tls", "plain" or "unsafe-anonymous": printed at start
 };
 
 struct HubConfig {

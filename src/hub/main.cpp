@@ -55,6 +55,7 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 void reload_settings(hub::Reload& reload, hub::Hub& hub, Log& log) {
+    hub.refresh_tls(); // a renewed or revoked certificate does not wait for settings to be in order
     const auto read = reload.read();
     if (!read) {
         const Error& why = read.error();

@@ -1,6 +1,7 @@
 #include "io/tls.h"
 
 #include "io/internal/certificates.h"
+#include "io/internal/tls_served.h"
 #include "io/internal/tls_sessions.h"
 #include "io/internal/tls_stream.h"
 #include "io/internal/tls_text.h"
@@ -10,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <vector>
 
 namespace brim::io {
 
@@ -55,22 +57,6 @@ use_key_pair(SSL_CTX* context, Disk& disk, const std::string& certificate_file, 
     );
 }
 
-Result<void> trust(SSL_CTX* context, Disk& disk, const std::string& ca_file, bool announce) {
-    auto authorities = read_certificates(disk, ca_file);
-    if (!authorities)
-        return fail(std::move(authorities).error());
-    X509_STORE* const store = SSL_CTX_get_cert_store(context);
-    for (const CertificatePtr& authority : *authorities) {
-        X509_STORE_add_cert(store, authority.get()); // a duplicate is no error worth telling
-        if (announce)
-            SSL_CTX_add_client_CA(context, authority.get());
-    }
-    // What the operator put into the file is trusted as it is: an intermediate or a self-signed server
-    // certificate too.
-    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
-    return {};
-}
-
 } // namespace
 
 void TlsContext::Free::operator()(ssl_ctx_st* context) const noexcept {
@@ -89,10 +75,16 @@ TlsContext::TlsContext(bool is_server)
     );
     // Idle connections keep no record buffers: 34 KiB each otherwise.
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_verify_depth(context, TlsLimits::chain_depth_max);
+    peers_ = std::make_shared<Peers>();
     if (is_server) {
         // Sessions live in tickets at the clients; one is enough for who reconnects one at a time.
         SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
         SSL_CTX_set_num_tickets(context, 1);
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &TlsStream::ticket_key);
+        SSL_CTX_set_timeout(
+            context, std::chrono::duration_cast<std::chrono::seconds>(2 * TicketKeys::key_life).count()
+        );
         static constexpr unsigned char session_context[] = {'b', 'r', 'i', 'm'};
         SSL_CTX_set_session_id_context(context, session_context, sizeof session_context);
         return;
@@ -105,7 +97,19 @@ TlsContext::TlsContext(bool is_server)
 
 Result<std::unique_ptr<TlsContext>> TlsContext::server(Disk& disk, const TlsServerOptions& options) {
     std::unique_ptr<TlsContext> made(new TlsContext(true));
-    BRIM_TRY(use_key_pair(made->native(), disk, options.certificate_file, options.key_file));
+    SSL_CTX* const context = made->native();
+    serve_with(context, options.protocol);
+    if (options.version_min == TlsVersion::v1_3)
+        SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+    BRIM_TRY(use_key_pair(context, disk, options.certificate_file, options.key_file));
+    made->expires_ = describe(SSL_CTX_get0_certificate(context)).not_after;
+    if (!options.crl_file.empty() && options.client_ca_file.empty())
+        return fail(
+            Errc::invalid,
+            "TLS listener",
+            "there is a revocation list, but no authority whose clients it could refuse",
+            "set the client CA file"
+        );
     if (options.client_certificate_required && options.client_ca_file.empty())
         return fail(
             Errc::invalid,
@@ -114,9 +118,14 @@ Result<std::unique_ptr<TlsContext>> TlsContext::server(Disk& disk, const TlsServ
             "set the client CA file"
         );
     if (!options.client_ca_file.empty()) {
-        BRIM_TRY(trust(made->native(), disk, options.client_ca_file, true));
+        BRIM_TRY(trust(context, disk, options.client_ca_file, true));
+        if (!options.crl_file.empty())
+            BRIM_TRY(revoke(context, disk, options.crl_file));
         const int demand = options.client_certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
-        SSL_CTX_set_verify(made->native(), SSL_VERIFY_PEER | demand, &TlsStream::verify);
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | demand, &TlsStream::verify);
+        // A resumed session would bring its client in unjudged, whatever was revoked or ran out since.
+        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+        SSL_CTX_set_num_tickets(context, 0);
     }
     return made;
 }
@@ -134,7 +143,64 @@ Result<std::unique_ptr<TlsContext>> TlsContext::client(Disk& disk, const TlsClie
         );
     if (!options.certificate_file.empty())
         BRIM_TRY(use_key_pair(made->native(), disk, options.certificate_file, options.key_file));
+    if (!options.certificate_file.empty())
+        made->expires_ = describe(SSL_CTX_get0_certificate(made->native())).not_after;
+    if (!options.crl_file.empty()) {
+        BRIM_TRY(revoke(made->native(), disk, options.crl_file));
+        SSL_CTX_set_session_cache_mode(made->native(), SSL_SESS_CACHE_OFF);
+        made->sessions_.reset();
+    }
     return made;
+}
+
+namespace {
+
+/// Judges the connections that were open at a reload, some each turn: a signature takes a tenth of a
+/// millisecond, and the others have work to do.
+void judge_some(
+    Loop& loop,
+    std::shared_ptr<SSL_CTX> context,
+    std::shared_ptr<TlsContext::Peers> peers,
+    std::vector<TlsStream*> left,
+    WallTime floor
+) {
+    const WallTime now = std::max(loop.clock().wall(), floor);
+    for (std::size_t i = 0; i < TlsLimits::judged_per_turn_max && !left.empty(); ++i) {
+        TlsStream* const stream = left.back();
+        left.pop_back();
+        // One that came into its place since is judged twice, which costs little.
+        if (peers->streams.contains(stream))
+            stream->judge_again(context.get(), now);
+    }
+    if (left.empty())
+        return;
+    loop.after(
+        Duration::zero(),
+        [&loop, context = std::move(context), peers = std::move(peers), left = std::move(left), floor](
+        ) mutable { judge_some(loop, std::move(context), std::move(peers), std::move(left), floor); }
+    );
+}
+
+} // namespace
+
+void TlsContext::on_refused(std::function<void(const Error&)> refused) {
+    peers_->refused = std::move(refused);
+}
+
+void TlsContext::succeed(Loop& loop, TlsContext& older) {
+    peers_ = older.peers_;
+    time_floor_ = older.time_floor_;
+    SSL_CTX_up_ref(native());
+    // Shared by the slices of work, which may outlast this object.
+    const std::shared_ptr<SSL_CTX> context(native(), Free{});
+    peers_->newest = context;
+    std::vector<TlsStream*> all(peers_->streams.begin(), peers_->streams.end());
+    loop.after(
+        Duration::zero(),
+        [&loop, context, peers = peers_, all = std::move(all), floor = time_floor_]() mutable {
+            judge_some(loop, std::move(context), std::move(peers), std::move(all), floor);
+        }
+    );
 }
 
 std::unique_ptr<Stream> wrap_server(Loop& loop, std::unique_ptr<Stream> stream, TlsContext& context) {

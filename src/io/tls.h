@@ -17,10 +17,15 @@ namespace brim::io {
 
 struct TlsLimits {
     static constexpr Duration handshake_wait_max = 10s;
-    static constexpr std::size_t pem_bytes_max = 1024 * 1024; ///< of one certificate, key or CA file
-    static constexpr std::size_t handshakes_max = 10'000;     ///< unfinished at a time on one TlsNetwork
-    static constexpr std::size_t sessions_kept_max = 64;      ///< of a client context, for resumption
+    static constexpr std::size_t pem_bytes_max = 1024 * 1024;      ///< of one certificate, key or CA file
+    static constexpr std::size_t handshakes_max = 10'000;          ///< unfinished at a time on one TlsNetwork
+    static constexpr std::size_t sessions_kept_max = 64;           ///< of a client context, for resumption
+    static constexpr std::size_t crl_bytes_max = 16 * 1024 * 1024; ///< of one file of revocation lists
+    static constexpr int chain_depth_max = 8; ///< authorities between a certificate and a trusted one
+    static constexpr std::size_t judged_per_turn_max = 32; ///< connections, after a reload
 };
+
+enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
 
 /// What a listener shows. Files are PEM; the certificate file may hold the chain after the certificate.
 struct TlsServerOptions {
@@ -30,6 +35,13 @@ struct TlsServerOptions {
     std::string client_ca_file{};
     /// Refuse a client without one; needs client_ca_file.
     bool client_certificate_required = false;
+    /// PEM revocation lists, one of each authority in a client's chain; empty: none is looked at. A list that
+    /// is missing or has run out refuses the clients of its authority.
+    std::string crl_file{};
+    TlsVersion version_min = TlsVersion::v1_2;
+    /// The protocol spoken on it ("mqtt", "http/1.1"), for clients that ask (ALPN, RFC 7301): one that names
+    /// others only is refused. Empty: not looked at.
+    std::string protocol{};
 };
 
 /// What a client trusts.
@@ -39,13 +51,18 @@ struct TlsClientOptions {
     /// Shown to a server that asks; both or none.
     std::string certificate_file{};
     std::string key_file{};
+    /// As of a server, about the server's chain. Sessions are not resumed then: each connection is judged.
+    std::string crl_file{};
 };
+
+class TlsStream;
 
 /// Settings shared by many connections. Connections made from it live on when it is destroyed, so a reload
 /// makes a new one and drops the old.
 class TlsContext {
 public:
     /// Errors name the file and what is wrong with it (absent, not PEM, key of another certificate).
+    /// Blocking; any thread, the context then belongs to the loop's.
     static Result<std::unique_ptr<TlsContext>> server(Disk& disk, const TlsServerOptions& options);
     static Result<std::unique_ptr<TlsContext>> client(Disk& disk, const TlsClientOptions& options);
     ~TlsContext();
@@ -60,9 +77,22 @@ public:
 
     bool is_server() const noexcept { return is_server_; }
 
+    /// When the own certificate ends; 0 when there is none.
+    WallTime expires() const noexcept { return expires_; }
+
+    /// Takes over `older`'s connections whose peers showed a certificate, and judges these by the trust and
+    /// the revocation lists of this context, some each turn; those refused end with the reason. The rest
+    /// notices nothing. Both outlive no more than this call.
+    void succeed(Loop& loop, TlsContext& older);
+
     ssl_ctx_st* native() const noexcept { return context_.get(); }
 
+    /// Hears why a connection's handshake failed, or why a peer is refused by now; of this context and those
+    /// that follow it. It must not destroy connections.
+    void on_refused(std::function<void(const Error&)> refused);
+
     struct Sessions; ///< of a client: the last ticket of each host
+    struct Peers;    ///< connections whose peer showed a certificate
 
     Sessions* sessions() const noexcept { return sessions_.get(); }
 
@@ -78,6 +108,9 @@ private:
     WallTime time_floor_{};
     /// Shared with the connections, whose tickets may arrive after the context is gone.
     std::shared_ptr<Sessions> sessions_;
+    /// Shared with the connections, and with the context that follows.
+    std::shared_ptr<Peers> peers_;
+    WallTime expires_{};
 
     friend class TlsStream;
 };

@@ -201,7 +201,11 @@ ConfigSource source_of(const EdgeConfig& settings) {
     set("identity.product_key", settings.gateway.product_key);
     set("identity.device_name", settings.gateway.device_name);
     set("identity.device_secret", "env:BRIM_RIG_SECRET");
-    set("uplink.url", "mqtt://" + settings.uplink.to.host + ":" + std::to_string(settings.uplink.to.port));
+    set("uplink.ca_file", settings.uplink.ca_file);
+    set("uplink.crl_file", settings.uplink.crl_file);
+    set("uplink.url",
+        (settings.uplink.tls ? "mqtts://" : "mqtt://") + settings.uplink.to.host + ":" +
+            std::to_string(settings.uplink.to.port));
     set("uplink.insecure_plain", "true");
     set("uplink.keepalive", ms(settings.uplink.keepalive));
     set("uplink.backoff_min", ms(settings.uplink.backoff_min));

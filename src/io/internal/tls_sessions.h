@@ -1,10 +1,12 @@
 #pragma once
-// The client's tickets, for resumption: one for each host, the oldest host dropped first.
+// What connections share with their context: a client's tickets, one for each host, the oldest host dropped
+// first; and the connections whose peer showed a certificate.
 
 #include "io/tls.h"
 
 #include <deque>
 #include <openssl/ssl.h>
+#include <unordered_set>
 
 namespace brim::io {
 
@@ -34,6 +36,12 @@ struct TlsContext::Sessions {
         if (kept.size() > TlsLimits::sessions_kept_max)
             kept.pop_front();
     }
+};
+
+struct TlsContext::Peers {
+    std::unordered_set<TlsStream*> streams;
+    std::function<void(const Error&)> refused; ///< may be empty
+    std::shared_ptr<SSL_CTX> newest;           ///< null before the first reload; shared with work under way
 };
 
 } // namespace brim::io

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "io/internal/address.h"
+#include "io/internal/tls_served.h"
 #include "io/internal/tls_sessions.h"
 #include "io/internal/tls_text.h"
 
@@ -66,6 +67,10 @@ long TlsStream::bio_control(bio_st*, int command, long, void*) {
 int TlsStream::verify(int ok, x509_store_ctx_st* chain) {
     if (ok == 1)
         return 1;
+    if (is_unlisted_anchor(chain)) {
+        X509_STORE_CTX_set_error(chain, X509_V_OK); // what is kept as the connection's result
+        return 1;
+    }
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
     auto& stream = *static_cast<TlsStream*>(SSL_get_ex_data(ssl, 0));
     if (!stream.refusal_)
@@ -96,6 +101,7 @@ TlsStream::TlsStream(Loop& loop, std::unique_ptr<Stream> inner, TlsContext& cont
     judged_at_ = std::max(loop.clock().wall(), context.time_floor());
     X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl_.get());
     X509_VERIFY_PARAM_set_time(rules, judged_at_.ms / 1'000);
+    peers_ = context.peers_;
     if (context.is_server()) {
         SSL_set_accept_state(ssl_.get());
         return;
@@ -112,11 +118,27 @@ TlsStream::TlsStream(Loop& loop, std::unique_ptr<Stream> inner, TlsContext& cont
     }
     BRIM_ASSERT(named, "a client connection has a host to check the certificate against");
     sessions_ = context.sessions_;
+    if (!sessions_)
+        return;
     if (SSL_SESSION* session = sessions_->find(host_))
         SSL_set_session(ssl_.get(), session);
 }
 
+int TlsStream::ticket_key(
+    ssl_st* ssl,
+    unsigned char* name,
+    unsigned char* iv,
+    evp_cipher_ctx_st* cipher,
+    evp_mac_ctx_st* mac,
+    int seals
+) {
+    const auto& stream = *static_cast<TlsStream*>(SSL_get_ex_data(ssl, 0));
+    TicketKeys& keys = served_of(SSL_get_SSL_CTX(ssl)).tickets;
+    return use_ticket_key(keys, stream.loop_.now(), name, iv, cipher, mac, seals == 1);
+}
+
 TlsStream::~TlsStream() {
+    forget_peer();
     *alive_ = false;
     if (gone_ != nullptr)
         *gone_ = true;
@@ -197,6 +219,10 @@ bool TlsStream::process() {
 bool TlsStream::shake_hands() {
     ERR_clear_error();
     const int result = SSL_do_handshake(ssl_.get());
+    if (result == 1 && overtaken()) {
+        end(std::move(*refusal_));
+        return false;
+    }
     if (result == 1) {
         bool gone = false;
         gone_ = &gone;
@@ -214,24 +240,55 @@ bool TlsStream::shake_hands() {
     return false;
 }
 
+void TlsStream::know_peer() {
+    const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+    if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK)
+        return;
+    peer_.certificate_name = common_name(certificate);
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) == 1)
+        peer_.certificate_sha256 = to_hex({reinterpret_cast<const char*>(digest.data()), size});
+    if (peers_)
+        peers_->streams.insert(this);
+}
+
+void TlsStream::forget_peer() {
+    if (peers_)
+        peers_->streams.erase(this);
+}
+
+bool TlsStream::is_good_for(ssl_ctx_st* context, WallTime now) {
+    judged_at_ = now;
+    refusal_.reset();
+    if (peer_is_good(ssl_.get(), context, now, &TlsStream::verify))
+        return true;
+    if (!refusal_)
+        refusal_ = std::make_unique<Error>(
+            Errc::denied, name(), "the peer's certificate cannot be judged any more", "connect again"
+        );
+    return false;
+}
+
+bool TlsStream::overtaken() {
+    // A handshake that began before a reload was judged by the rules of then.
+    SSL_CTX* const newest = peers_->newest.get();
+    return newest != nullptr && newest != SSL_get_SSL_CTX(ssl_.get()) &&
+           SSL_get0_peer_certificate(ssl_.get()) != nullptr && !is_good_for(newest, judged_at_);
+}
+
+void TlsStream::judge_again(ssl_ctx_st* context, WallTime now) {
+    if (phase_ != Phase::open || is_good_for(context, now))
+        return;
+    if (peers_->refused)
+        peers_->refused(*refusal_);
+    end(std::move(*refusal_));
+}
+
 void TlsStream::opened() {
     phase_ = Phase::open;
     deadline_.stop();
-    const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
-    if (certificate != nullptr && SSL_get_verify_result(ssl_.get()) == X509_V_OK) {
-        std::array<char, 256> common_name{};
-        X509_NAME_get_text_by_NID(
-            X509_get_subject_name(certificate),
-            NID_commonName,
-            common_name.data(),
-            static_cast<int>(common_name.size())
-        );
-        peer_.certificate_name = common_name.data();
-        std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-        unsigned size = 0;
-        if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) == 1)
-            peer_.certificate_sha256 = to_hex({reinterpret_cast<const char*>(digest.data()), size});
-    }
+    know_peer();
     if (!plain_.empty())
         plan_flush();
     if (!handshaken_)
@@ -344,6 +401,7 @@ void TlsStream::close() {
         ERR_clear_error();
     }
     phase_ = Phase::ended;
+    forget_peer();
     deadline_.stop();
     handler_ = nullptr;
     handshaken_ = nullptr;
@@ -368,7 +426,10 @@ void TlsStream::on_closed(const Error& why) {
 }
 
 void TlsStream::end(Error why) {
+    if (phase_ == Phase::handshaking && peers_->refused)
+        peers_->refused(why);
     phase_ = Phase::ended;
+    forget_peer();
     deadline_.stop();
     held_ = plain_ = Bytes();
     inner_->close(); // the alert that says why goes out first

@@ -6,10 +6,13 @@
 #include <memory>
 
 struct ssl_st;
+struct ssl_ctx_st;
 struct ssl_session_st;
 struct bio_st;
 struct bio_method_st;
 struct x509_store_ctx_st;
+struct evp_cipher_ctx_st;
+struct evp_mac_ctx_st;
 
 namespace brim::io {
 
@@ -37,6 +40,10 @@ public:
 
     Peer peer() const override { return peer_; }
 
+    /// Ends the connection, with the reason, when the peer's certificate would be refused by `context` at
+    /// `now`.
+    void judge_again(ssl_ctx_st* context, WallTime now);
+
 private:
     enum class Phase : std::uint8_t { idle, handshaking, open, ended };
 
@@ -45,6 +52,14 @@ private:
     static int bio_write(bio_st* bio, const char* bytes, int size);
     static long bio_control(bio_st* bio, int command, long number, void* pointer);
     static int verify(int ok, x509_store_ctx_st* chain);
+    static int ticket_key(
+        ssl_st* ssl,
+        unsigned char* name,
+        unsigned char* iv,
+        evp_cipher_ctx_st* cipher,
+        evp_mac_ctx_st* mac,
+        int seals
+    );
     static int keep_session(ssl_st* ssl, ssl_session_st* session);
     friend class TlsContext;
 
@@ -64,12 +79,19 @@ private:
     /// Ends the connection and makes the last call to whoever listens. The stream may be gone afterwards.
     void end(Error why);
     void opened();
+    void know_peer();
+    /// Whether `context` would accept the peer at `now`; if not, refusal_ says why.
+    bool is_good_for(ssl_ctx_st* context, WallTime now);
+    /// The settings changed during the handshake, and refuse the peer by now.
+    bool overtaken();
+    void forget_peer();
     std::string name() const;
 
     Loop& loop_;
     std::unique_ptr<Stream> inner_;
     std::unique_ptr<ssl_st, SslFree> ssl_;
     std::shared_ptr<TlsContext::Sessions> sessions_;
+    std::shared_ptr<TlsContext::Peers> peers_;
     std::string host_;
     Peer peer_;
     StreamHandler* handler_ = nullptr;

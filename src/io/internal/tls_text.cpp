@@ -1,9 +1,12 @@
 #include "io/internal/tls_text.h"
 
+#include "io/tls.h"
+
 #include <ctime>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <optional>
 
 namespace brim::io {
 
@@ -22,6 +25,10 @@ std::string name_text(const X509_NAME* name) {
     char text[256] = {};
     X509_NAME_oneline(name, text, sizeof text);
     return text;
+}
+
+std::string issuer_text(const X509* certificate) {
+    return certificate == nullptr ? "?" : name_text(X509_get_issuer_name(certificate));
 }
 
 std::string dns_names(const X509* certificate) {
@@ -48,6 +55,44 @@ std::string judged_text(WallTime judged_at) {
 
 } // namespace
 
+namespace {
+
+/// What revocation lists have against `whose` certificate; nothing when it is something else.
+std::optional<Error> revocation_error(
+    int code, const X509* certificate, const std::string& object, const std::string& whose, WallTime judged_at
+) {
+    switch (code) {
+    case X509_V_ERR_CERT_REVOKED:
+        return Error{
+            Errc::denied,
+            object,
+            whose + " was revoked by " + issuer_text(certificate),
+            "give it a new certificate, or take it off the revocation list"
+        };
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+        return Error{
+            Errc::denied,
+            object,
+            "the revocation list of " + issuer_text(certificate) +
+                (code == X509_V_ERR_CRL_HAS_EXPIRED ? " has run out" : " is not valid yet") + " (judged on " +
+                judged_text(judged_at) + "), so nobody knows whether " + whose + " was revoked",
+            "put that authority's present list into the CRL file; check this machine's clock"
+        };
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+        return Error{
+            Errc::denied,
+            object,
+            "there is no revocation list of " + issuer_text(certificate) + ", which issued " + whose,
+            "add that authority's list to the CRL file"
+        };
+    default:
+        return std::nullopt;
+    }
+}
+
+} // namespace
+
 Error certificate_error(
     x509_store_ctx_st* chain, std::string object, const std::string& host, WallTime judged_at
 ) {
@@ -59,6 +104,8 @@ Error certificate_error(
     const bool is_authority = certificate != nullptr && X509_STORE_CTX_get_error_depth(chain) > 0;
     const std::string whose =
         is_authority ? "the authority's certificate " + name_text(X509_get_subject_name(certificate)) : end;
+    if (auto error = revocation_error(code, certificate, object, whose, judged_at))
+        return std::move(*error);
     switch (code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
         return {
@@ -75,6 +122,13 @@ Error certificate_error(
             whose + " is valid only from " + date_text(X509_get0_notBefore(certificate)) +
                 ", and this machine's clock says " + judged_text(judged_at),
             "set this machine's clock, or wait until the certificate is valid"
+        };
+    case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+        return {
+            Errc::denied,
+            std::move(object),
+            end + " has more than " + std::to_string(TlsLimits::chain_depth_max) + " authorities above it",
+            "use a shorter chain, or trust an authority further down"
         };
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
@@ -155,6 +209,14 @@ Error tls_error(std::string object, bool is_server) {
             std::move(object),
             "the other side refused our certificate",
             "check that the other side trusts it, that its name fits and that both clocks are right"
+        };
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
+        return {
+            Errc::unsupported,
+            std::move(object),
+            "the two sides name no common protocol (ALPN)",
+            "check the port, or let the client offer mqtt or http/1.1, or nothing"
         };
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:

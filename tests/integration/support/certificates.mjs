@@ -18,7 +18,7 @@ export class Authority {
     this.cert = join(folder, `${name}.crt`);
     this.key = join(folder, `${name}.key`);
     this.#request(this.key, `/CN=Test ${name}`);
-    this.#extensions('basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n');
+    this.#extensions('basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n');
     this.#openssl(['x509', '-req', '-in', this.#at('csr'), '-signkey', this.key, '-days', String(days), '-extfile', this.#at('ext'), '-out', this.cert]);
   }
 
@@ -33,13 +33,57 @@ export class Authority {
     const key = cert.replace(/\.crt$/, '.key');
     this.#request(key, '/CN=hub');
     this.#extensions(`subjectAltName=${names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n`);
-    this.#openssl(['x509', '-req', '-in', this.#at('csr'), '-CA', this.cert, '-CAkey', this.key, '-CAcreateserial', '-days', String(days), '-extfile', this.#at('ext'), '-out', cert]);
+    this.#sign(cert, days);
     return { cert, key };
+  }
+
+  /**
+   * A certificate for a client.
+   * @param {string} name its common name @param {{ days?: number }} [options] @returns {Pair}
+   */
+  client(name, options = {}) {
+    const cert = join(this.folder, `${this.name}-${++this.#made}.crt`);
+    const key = cert.replace(/\.crt$/, '.key');
+    this.#request(key, `/CN=${name}`);
+    this.#extensions('basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n');
+    this.#sign(cert, options.days ?? 90);
+    return { cert, key };
+  }
+
+  /** An authority that this one vouches for. @param {string} name @returns {Authority} */
+  below(name) {
+    const made = new Authority(this.folder, name);
+    this.#request(made.key, `/CN=Test ${name}`);
+    this.#extensions('basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n');
+    this.#sign(made.cert, 3650);
+    return made;
+  }
+
+  /**
+   * Its revocation list as PEM text, with these certificates in it.
+   * @param {Pair[]} revoked @param {{ ended?: boolean, more?: number }} [options] ended: it ran out yesterday; more: so many others in it
+   */
+  revocations(revoked, options = {}) {
+    const serial = (/** @type {string} */ cert) => execFileSync('openssl', ['x509', '-in', cert, '-noout', '-serial'], { encoding: 'utf8' }).trim().replace('serial=', '');
+    const line = (/** @type {string} */ number) => `R\t401231235959Z\t250101000000Z\t${number}\tunknown\t/CN=x\n`;
+    let index = revoked.map((each) => line(serial(each.cert))).join('');
+    for (let i = 0; i < (options.more ?? 0); ++i) index += line((0x7000000000000000n + BigInt(i)).toString(16).toUpperCase());
+    writeFileSync(this.#at('index'), index);
+    writeFileSync(this.#at('index.attr'), 'unique_subject = no\n');
+    writeFileSync(this.#at('conf'), `[ca]\ndefault_ca = own\n[own]\ndatabase = ${this.#at('index')}\ndefault_md = sha256\ndefault_crl_days = 30\n`);
+    const times = options.ended ? ['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20200201000000Z'] : [];
+    this.#openssl(['ca', '-config', this.#at('conf'), '-gencrl', '-keyfile', this.key, '-cert', this.cert, ...times, '-out', this.#at('crl')]);
+    return readFileSync(this.#at('crl'), 'utf8');
   }
 
   /** The certificate's text, for clients that want that. */
   get pem() {
     return readFileSync(this.cert, 'utf8');
+  }
+
+  /** Signs the request at hand. @param {string} cert @param {number} days */
+  #sign(cert, days) {
+    this.#openssl(['x509', '-req', '-in', this.#at('csr'), '-CA', this.cert, '-CAkey', this.key, '-CAcreateserial', '-days', String(days), '-extfile', this.#at('ext'), '-out', cert]);
   }
 
   /** @param {string} key @param {string} subject */

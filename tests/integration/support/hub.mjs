@@ -62,6 +62,7 @@ export class Hub {
   setupUrl = '';
   token = '';
   cookie = '';
+  /** How many files it may have open; 0: as the machine says. */ descriptors = 0;
 
   /** @param {string} folder @param {number} http @param {number} mqtt */
   constructor(folder, http, mqtt) {
@@ -95,7 +96,9 @@ export class Hub {
 
   /** Starts the process and waits until it is ready. */
   async run() {
-    const child = spawn(hubProgram, ['run', '--config', this.config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const words = ['run', '--config', this.config];
+    const limited = ['-c', `ulimit -n ${this.descriptors}; exec "$0" "$@"`, hubProgram, ...words];
+    const child = spawn(this.descriptors ? 'sh' : hubProgram, this.descriptors ? limited : words, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     this.output = '';
     const read = (/** @type {Buffer} */ chunk) => {

@@ -1,0 +1,66 @@
+#pragma once
+// A listener's TLS whose files are replaced while it serves: certificates are renewed, clients revoked.
+
+#include "io/env.h"
+#include "io/tls.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace brim::io {
+
+/// Loop thread only. Files are read on the worker. Connections live on when it is destroyed.
+class TlsService {
+public:
+    /// How often the files are looked at without being asked.
+    static constexpr std::chrono::seconds look_every{30};
+
+    /// Blocking; at start. Errors as TlsContext::server() says them; a certificate that has expired is taken,
+    /// with a warning: a listener that refuses nobody's login must not keep the program from starting.
+    /// `name` is for people ("mqtts tcp:0.0.0.0:8883"). `worker` outlives the service or drops its jobs.
+    static Result<std::unique_ptr<TlsService>>
+    open(Env& env, Worker& worker, std::string name, TlsServerOptions options);
+    ~TlsService();
+    TlsService(const TlsService&) = delete;
+    TlsService& operator=(const TlsService&) = delete;
+
+    std::unique_ptr<Stream> wrap(std::unique_ptr<Stream> stream);
+
+    /// Reads the files again if they changed. Good ones serve the next connections; those open go on, but for
+    /// clients that are refused by now (TlsContext::succeed()). Bad ones, an expired certificate among them,
+    /// change nothing; that is logged once for each content of the files, and shown by refusal() and the
+    /// metric brim_tls_files_refused.
+    void refresh();
+
+    /// Why the files as they are now are not used.
+    const std::optional<Error>& refusal() const { return refusal_; }
+
+    WallTime expires() const { return context_->expires(); }
+
+private:
+    struct Reading;
+
+    TlsService(Env& env, Worker& worker, std::string name, TlsServerOptions options);
+    static void read(Disk& disk, const TlsServerOptions& options, Reading& reading);
+    void take(Reading& reading);
+    void refuse(Error why);
+    void look_later();
+
+    Env& env_;
+    Worker& worker_;
+    const std::string name_;
+    const TlsServerOptions options_;
+    std::unique_ptr<TlsContext> context_;
+    Bytes seen_; ///< digest of the files as last read
+    std::optional<Error> refusal_;
+    bool reading_ = false;
+    bool again_ = false; ///< asked for while a reading was under way
+    Gauge* expires_shown_;
+    Gauge* refused_shown_;
+    Timer look_;
+    /// Tells readings under way that the service is gone; shared with them alone.
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+} // namespace brim::io
