@@ -100,7 +100,7 @@ describe('console', () => {
     execFileSync('sh', ['-c', command], { timeout: 15_000 });
     await page.waitForSelector('.wait.online', { timeout: 5_000 });
     const { items } = await api.call('GET', '/api/v1/devices');
-    assert.equal(items.length, 1);
+    assert.deepEqual(items.map((/** @type {{ deviceName: string }} */ each) => each.deviceName), ['boiler-1']);
     device = { productKey: items[0].productKey, deviceName: 'boiler-1', deviceSecret: secret };
     await api.call('PUT', `/api/v1/products/${device.productKey}/model`, model);
     await page.click('[data-test=open-device]');
