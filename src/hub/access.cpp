@@ -191,7 +191,7 @@ void Access::on_dropped(std::string_view session_key, std::string_view reason, s
 void Access::online(Device& device, std::uint64_t epoch, std::string address) {
     registry_.mark_online(device, epoch, std::move(address));
     publish_status(device);
-    downlink_.on_online(device);
+    downlink_.send_pending(device);
 }
 
 void Access::offline(Device& device, std::string_view why) {

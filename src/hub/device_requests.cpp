@@ -168,7 +168,8 @@ void Access::on_desired_get(const Inbound& in, const thing::Request& request) {
         const PropertyId property = in.device.product->property_id(name.as_string());
         if (property < 0)
             continue;
-        if (const DesiredValue* desired = in.device.desired_value(property)) {
+        const DesiredValue* desired = in.device.desired_value(property);
+        if (desired != nullptr && desired->is_stored) { // else it is sent once it is
             data.set(
                 name.as_string(),
                 Json::object({{"value", desired->value.to_json()}, {"version", desired->version}})

@@ -96,9 +96,12 @@ void Downlink::set_properties(
         properties.push_back(property);
     const DeviceId id = device.id;
     auto stored = [this, id, properties, done = std::move(done)](Result<void> result) mutable {
-        if (!result)
-            return done(fail(std::move(result).error()));
         Device* still = registry_.device(id);
+        if (!result) { // the value before is back, and nothing was sent while this one stood in its place
+            if (still != nullptr)
+                send_pending(*still);
+            return done(fail(std::move(result).error()));
+        }
         if (still == nullptr)
             return done(fail(Errc::not_found, "device", "it was deleted meanwhile"));
         for (const PropertyId property : properties) {
@@ -119,7 +122,7 @@ bool Downlink::send_set(Device& device, const std::vector<PropertyId>& propertie
     std::string params = "{";
     for (const PropertyId property : properties) {
         const DesiredValue* desired = device.desired_value(property);
-        if (desired == nullptr)
+        if (desired == nullptr || !desired->is_stored) // a newer one is under way and sent after its commit
             continue;
         if (params.size() > 1)
             params += ',';
@@ -205,7 +208,7 @@ void Downlink::call_service(
     calls_.emplace(id, std::move(call));
 }
 
-void Downlink::on_online(Device& device) {
+void Downlink::send_pending(Device& device) {
     std::vector<PropertyId> pending;
     for (const DesiredValue& desired : device.desired) {
         if (desired.state == DesiredState::pending)

@@ -54,8 +54,9 @@ public:
         std::move_only_function<void(Result<ServiceResult>)> done
     );
 
-    /// The device came online: sends its pending desired values.
-    void on_online(Device& device);
+    /// The device came online: sends its pending desired values, but none whose commit is under way (that is
+    /// sent after it).
+    void send_pending(Device& device);
     /// A reply to one of our requests arrived on a `_reply` topic. A property set that a gateway answers with
     /// 109001 (device offline) stays pending; other codes but 200 fail it.
     void on_reply(Device& device, std::string_view payload);

@@ -67,7 +67,8 @@ struct DesiredValue {
     std::int64_t version = 0;
     std::int64_t time_ms = 0;
     DesiredState state = DesiredState::pending;
-    std::string message; ///< why it failed
+    std::string message;   ///< why it failed
+    bool is_stored = true; ///< false until its commit: no device hears of what a power cut may take back
 };
 
 /// A device's own label. The SYSTEM domain is what SDKs tell about themselves.

@@ -55,7 +55,7 @@ void Registry::set_desired(
         const auto place = desired_place(device.desired, property);
         const bool known = place != device.desired.end() && place->property == property;
         const std::int64_t version = device.desired_version(property) + 1;
-        DesiredValue fresh{property, std::move(value), version, time_ms, DesiredState::pending, {}};
+        DesiredValue fresh{property, std::move(value), version, time_ms, DesiredState::pending, {}, false};
         rows.push_back(sql::desired_row(device, fresh));
         before.push_back({property, version, known ? std::optional(std::move(*place)) : std::nullopt});
         if (known)
@@ -66,13 +66,15 @@ void Registry::set_desired(
     auto settled = [this, id = device.id, before = std::move(before), done = std::move(done)](
                        Result<void> stored
                    ) mutable {
-        Device* still = stored ? nullptr : this->device(id);
+        Device* still = this->device(id);
         for (Before& old : before) {
             DesiredValue* desired = still == nullptr ? nullptr : still->desired_value(old.property);
             if (desired == nullptr || desired->version != old.version)
                 continue; // a newer change is under way
-            if (old.value)
+            if (!stored && old.value)
                 *desired = std::move(*old.value);
+            if (stored || old.value)
+                desired->is_stored = true; // of an older one: its own commit is over by now
             else
                 std::erase_if(still->desired, [&old](const auto& each) {
                     return each.property == old.property;

@@ -234,7 +234,7 @@ TEST_CASE("a set waits as pending, is confirmed by the report and failed by the 
     CHECK(device->desired.empty());
     CHECK(*set(R"({"level":4})") == false); // offline: kept
     rig.registry->mark_online(*device, 1, "here");
-    downlink.on_online(*device);
+    downlink.send_pending(*device);
     REQUIRE(channel.sent.size() == 1);
     downlink.on_reported(*device, 0, number(5));
     CHECK(device->desired_value(0)->state == DesiredState::pending);
@@ -246,6 +246,40 @@ TEST_CASE("a set waits as pending, is confirmed by the report and failed by the 
     downlink.on_reply(*device, R"({"id":")" + channel.id_of(1) + R"(","code":460,"message":"no","data":{}})");
     CHECK(device->desired_value(0)->state == DesiredState::failed);
     CHECK(device->desired_value(0)->message == "code 460: no");
+}
+
+TEST_CASE("no device hears of a desired value before its commit, whatever else happens meanwhile") {
+    Rig rig;
+    REQUIRE(rig.product("a1"));
+    Device* device = *rig.device("a1", "d1");
+    Channel channel;
+    Feed feed(1);
+    Downlink downlink(rig.env(), *rig.registry, channel, feed);
+    unsigned done = 0;
+    const auto set = [&](const char* text) {
+        downlink.set_properties(*device, *Json::parse(text), [&done](Result<bool>) { ++done; });
+    };
+    const auto until = [&](unsigned count) {
+        (void)rig.wait<void>([&](auto ended) {
+            rig.registry->set_desired(*device, {}, 0, std::move(ended)); // behind the others
+        });
+        CHECK(done == count);
+    };
+    rig.registry->mark_online(*device, 1, "here");
+    set(R"({"level":4})");
+    downlink.send_pending(*device); // it connects now
+    CHECK(channel.sent.empty());
+    until(1);
+    REQUIRE(channel.sent.size() == 1);
+    CHECK(device->desired_value(0)->is_stored);
+    // Of two in a row only what is stored is sent: the first commit finds the second value in its place.
+    set(R"({"level":5})");
+    set(R"({"level":6})");
+    downlink.send_pending(*device);
+    CHECK(channel.sent.size() == 1);
+    until(3);
+    REQUIRE(channel.sent.size() == 2);
+    CHECK(device->desired_value(0)->value == number(6));
 }
 
 TEST_CASE("a service call ends with the device's answer, a time limit, or at once when it cannot begin") {
