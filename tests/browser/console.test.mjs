@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Api, report } from './support/api.mjs';
-import { startBrowser, watchedPage } from './support/browser.mjs';
+import { menuInPlace, startBrowser, watchedPage } from './support/browser.mjs';
 import { startHub } from './support/hub.mjs';
 
 const user = 'admin';
@@ -68,6 +68,7 @@ describe('console', () => {
   test('signing out ends the session; a wrong password is told with cause and fix; the right one leads back', async () => {
     const { page, faults } = await open('/', [401, 403]);
     await page.click('[data-test=account]');
+    await menuInPlace(page);
     await page.click('text=Sign out');
     await page.waitForURL('**/sign-in');
     await page.goto(`${hub.url}/products`);
@@ -190,6 +191,7 @@ describe('console', () => {
     assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN');
     const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     await page.click('[data-test=theme]');
+    await menuInPlace(page);
     await page.click('text=深色');
     await page.waitForFunction((before) => getComputedStyle(document.body).backgroundColor !== before, light);
     assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
@@ -227,6 +229,7 @@ describe('console', () => {
     const { page, faults } = await open(`/gateways/${kind.productKey}/gw-1`);
     await page.click('[data-test=bind]');
     await page.click('.dialog .n-base-selection');
+    await menuInPlace(page);
     await page.click('.n-base-select-option >> text=Boiler');
     await page.click('.dialog footer >> text=Add');
     await page.locator('[role=row] .name').waitFor();
@@ -255,6 +258,7 @@ describe('console', () => {
     const spare = await api.call('POST', '/api/v1/devices', { productKey: device.productKey, deviceName: 'spare' });
     const { page, faults } = await open(`/devices/${spare.productKey}/spare`);
     await page.click('[data-test=device-menu]');
+    await menuInPlace(page);
     await page.click('text=Delete device');
     await page.waitForSelector('#confirm-name');
     assert.equal(await page.isDisabled('[data-test=confirm]'), true);

@@ -38,3 +38,12 @@ export async function watchedPage(context, base, expected = []) {
   });
   return { page, faults };
 }
+
+/**
+ * Waits until the menu that was just opened has been put in its place: before that it lies below the page, and a click on
+ * it scrolls the page and lands where the menu no longer is. @param {import('playwright-core').Page} page
+ */
+export const menuInPlace = (page) => page.waitForFunction(() => {
+  const box = document.querySelector('.n-dropdown-menu, .n-base-select-menu')?.getBoundingClientRect();
+  return box !== undefined && box.height > 0 && box.top > 0 && box.left > 0 && box.bottom <= innerHeight && box.right <= innerWidth;
+});
