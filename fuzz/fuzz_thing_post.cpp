@@ -39,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(post.samples.empty());
         return 0;
     }
+    require(Json::parse(payload).has_value());
     for (const Sample& sample : post.samples) {
         const Property& property = model->properties().at(static_cast<std::size_t>(sample.property));
         const auto again = check_value(property.type, sample.value.to_json(), property.identifier);

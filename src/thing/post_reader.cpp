@@ -42,17 +42,27 @@ bool valid_token(std::string_view token) {
     return Json::parse(token).has_value();
 }
 
-/// A key as it stands between its quotes. Keys hold no escapes unless somebody writes them on purpose.
-std::string_view plain_key(const od::raw_json_string& key) {
-    const char* begin = key.raw();
+/// A key without its quotes; nothing when its escapes are broken. Keys hold none unless somebody writes them
+/// on purpose.
+std::optional<std::string_view> key_of(od::field& field) {
+    const char* begin = field.key().raw();
     const char* end = begin;
     while (*end != '"' && *end != '\\')
         ++end;
-    return *end == '"' ? std::string_view(begin, static_cast<std::size_t>(end - begin)) : std::string_view{};
+    if (*end == '"')
+        return std::string_view(begin, static_cast<std::size_t>(end - begin));
+    std::string_view unescaped;
+    if (field.unescaped_key().get(unescaped) != sj::SUCCESS)
+        return std::nullopt;
+    return unescaped;
 }
 
+/// The text of a scalar; empty when no value can stand there. Does not consume it: what simdjson then steps
+/// over for us is a string even before a colon, where it takes the string for a key and all behind it up to
+/// the next closing bracket for its value. The raw token ends where the next one begins.
 std::string_view token_of(od::value& value) {
-    return trimmed(value.raw_json_token());
+    const std::string_view raw = value.raw_json_token();
+    return *(raw.data() + raw.size()) == ':' ? std::string_view{} : trimmed(raw);
 }
 
 /// The text of a whole value, brackets and all; empty when it is broken. Consumes it.
@@ -180,7 +190,9 @@ Outcome PostReader::State::read_document(std::size_t payload_bytes) {
 }
 
 Outcome PostReader::State::read_member(od::field& field) {
-    const std::string_view name = plain_key(field.key());
+    const auto name = key_of(field);
+    if (!name)
+        return Outcome::broken;
     od::value value = field.value();
     if (name == "params")
         return read_params(value);
@@ -197,11 +209,6 @@ Outcome PostReader::State::read_member(od::field& field) {
         out->id.assign(token);
         return Outcome::ok;
     }
-    if (name.empty()) { // "" or an escaped name: none of ours, but it must be a string
-        std::string_view unescaped;
-        if (field.unescaped_key().get(unescaped) != sj::SUCCESS)
-            return Outcome::broken;
-    }
     return skip(value);
 }
 
@@ -213,10 +220,12 @@ Outcome PostReader::State::read_sys(od::value value) {
         od::field field;
         if (std::move(item).get(field) != sj::SUCCESS)
             return Outcome::broken;
-        const bool ack = plain_key(field.key()) == "ack";
+        const auto name = key_of(field);
+        if (!name)
+            return Outcome::broken;
         od::value inner = field.value();
         std::int64_t number = 0;
-        if (ack && inner.get_int64().get(number) == sj::SUCCESS) {
+        if (name == "ack" && inner.get_int64().get(number) == sj::SUCCESS) {
             out->ack_wanted = number != 0;
         } else if (skip(inner) != Outcome::ok) {
             return Outcome::broken;
@@ -252,13 +261,13 @@ Outcome PostReader::State::read_params(od::value value) {
 }
 
 Outcome PostReader::State::read_property(od::field& field) {
-    std::string_view name = plain_key(field.key());
-    od::value value = field.value();
-    if (name.empty() && field.unescaped_key().get(name) != sj::SUCCESS)
+    const auto name = key_of(field);
+    if (!name)
         return Outcome::broken;
-    const int index = find(name);
+    od::value value = field.value();
+    const int index = find(*name);
     if (index < 0) {
-        refuse(name, check::reject(check::code_unknown_property, "params not exist", name));
+        refuse(*name, check::reject(check::code_unknown_property, "params not exist", *name));
         return skip(value);
     }
     const Property& property = model->properties()[static_cast<std::size_t>(index)];
@@ -338,7 +347,9 @@ PostReader::State::read_wrapped(const Property& property, od::value& value, Samp
         od::field field;
         if (std::move(item).get(field) != sj::SUCCESS)
             return Outcome::broken;
-        const std::string_view name = plain_key(field.key());
+        const auto name = key_of(field);
+        if (!name)
+            return Outcome::broken;
         od::value inner = field.value();
         Outcome outcome = Outcome::ok;
         if (name == "value" && !has_value) {
@@ -485,8 +496,11 @@ std::string raw_member(std::string_view payload, std::string_view name) {
         od::field field;
         if (std::move(item).get(field) != sj::SUCCESS)
             return {};
+        const auto key = key_of(field);
+        if (!key)
+            return {};
         od::value value = field.value();
-        if (plain_key(field.key()) == name)
+        if (key == name)
             return std::string(token_of(value));
     }
     return {};

@@ -230,7 +230,7 @@ TEST_CASE_FIXTURE(Fixture, "[post-11] escaped names and texts mean what they say
     REQUIRE(post.samples.size() == 2);
     CHECK(post.samples[0].property == 0);
     CHECK(post.samples[1].value == Value{std::string("\xc3\xa4\n")});
-    CHECK(read("{\"p\\u0061rams\":{}}") == 460); // the envelope's own names are written plainly
+    CHECK(read("{\"p\\u0061rams\":{}}") == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "[post-12] short and long reports take turns in one reader") {
