@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -21,6 +23,7 @@ RELEASE_TARGETS = [
     "log_bench", "json_bench", "mqtt_bench", "core_bench", "durable_bench", "load_driver",
 ]
 SIM_SEEDS = 200
+LONG_TESTS = ["sim_tests", "edge_tests", "mqtt_tests", "store_tests"]
 # What runs on more than one thread: these test programs, and the demo with hub, edge and drivers.
 TSAN_TARGETS = [
     "base_tests", "io_tests", "sdk_c_tests",
@@ -96,12 +99,12 @@ def doctest(program: pathlib.Path, preset: str, before: list[str] | None = None)
         "TSAN_OPTIONS": "second_deadlock_stack=1",
     }
     began = time.monotonic()
-    code, out = run([*(before or []), str(program)], env=env, limit=900)
+    code, out = run([*(before or []), str(program)], env=env, limit=1200)
     found = re.search(r"test cases:\s+(\d+) \|\s+(\d+) passed \|\s+(\d+) failed \|\s+(\d+) skipped", out)
     took = time.monotonic() - began
     print(f"   {program.name} ({preset}): {took:.1f} s", flush=True)
     if code != 0 or not found:
-        print(tail(out, 80))
+        print(f"{program.name}:\n{tail(out, 80)}", flush=True)
         return Outcome(int(found.group(2)) if found else 0, max(1, int(found.group(3)) if found else 1))
     return Outcome(int(found.group(2)), int(found.group(3)), int(found.group(4)))
 
@@ -110,14 +113,16 @@ def units(preset: str) -> Outcome:
     total = dev("compile", preset)
     if total.failed:
         return total
-    total = Outcome()
     code, out = run(["ctest", "--test-dir", f"build/{preset}", "--show-only=json-v1"])
     if code != 0:
         return Outcome(failed=1)
-    import json
-
-    for test in json.loads(out)["tests"]:
-        total.add(doctest(pathlib.Path(test["command"][0]), preset))
+    tests = [pathlib.Path(test["command"][0]) for test in json.loads(out)["tests"]]
+    # Each is one thread: they run side by side, the long ones first.
+    tests.sort(key=lambda test: LONG_TESTS.index(test.name) if test.name in LONG_TESTS else len(LONG_TESTS))
+    total = Outcome()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for outcome in pool.map(lambda test: doctest(test, preset), tests):
+            total.add(outcome)
     return total
 
 
