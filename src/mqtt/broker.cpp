@@ -4,6 +4,26 @@
 
 namespace brim::mqtt {
 
+std::string_view ended_text(Ended why) noexcept {
+    switch (why) {
+    case Ended::disconnect:
+        return "disconnect";
+    case Ended::network:
+        return "network";
+    case Ended::keepalive:
+        return "keepalive";
+    case Ended::takeover:
+        return "takeover";
+    case Ended::protocol_error:
+        return "protocol error";
+    case Ended::kicked:
+        return "kicked";
+    case Ended::shutdown:
+        return "shutdown";
+    }
+    return "network";
+}
+
 Broker::Broker(BrokerHost& host, BrokerLimits limits, Journal* journal)
     : core_(std::make_unique<Core>(host, limits, journal)) {}
 
@@ -63,6 +83,32 @@ bool Broker::online(std::string_view session_key) const {
 
 int Broker::subscribed_qos(std::string_view session_key, std::string_view topic) const {
     return core_->subscribed_qos(session_key, topic);
+}
+
+std::uint32_t Broker::visit_sessions(
+    std::uint32_t from, std::size_t count, const std::function<void(const SessionView&)>& visit
+) const {
+    return core_->visit_sessions(from, count, visit);
+}
+
+bool Broker::visit_session(
+    std::string_view session_key, const std::function<void(const SessionView&)>& visit
+) const {
+    return core_->visit_session(session_key, visit);
+}
+
+void Broker::visit_subscriptions(
+    std::string_view session_key, const std::function<void(std::string_view filter, int qos)>& visit
+) const {
+    core_->visit_subscriptions(session_key, visit);
+}
+
+void Broker::trace(ConnId conn, bool is_traced) {
+    core_->trace(conn, is_traced);
+}
+
+std::size_t Broker::drop_retained(const std::function<bool(const Message&)>& is_unwanted, Mono now) {
+    return core_->drop_retained(is_unwanted, now);
 }
 
 void Broker::shutdown(Mono now) {

@@ -8,6 +8,7 @@
 #include "mqtt/packet.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -83,6 +84,9 @@ enum class Ended : std::uint8_t {
     shutdown
 };
 
+/// "keepalive", "takeover", ...: for people and logs.
+std::string_view ended_text(Ended why) noexcept;
+
 /// What a client has: lives in the broker, read by the host.
 struct ConnView {
     ConnId id = 0;
@@ -123,6 +127,35 @@ public:
     /// retained; invalid: publish() was given a topic or text that MQTT forbids). QoS 0 for a session that is
     /// offline is not counted.
     virtual void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) = 0;
+
+    /// A packet of a connection that is traced (Broker::trace): as it came, before it is judged, or as it
+    /// goes out. Its CONNECT was before. May not call the broker.
+    virtual void
+    on_packet(const ConnView& who, bool is_inbound, PacketType type, std::uint8_t flags, ByteView body) {
+        static_cast<void>(who);
+        static_cast<void>(is_inbound);
+        static_cast<void>(type);
+        static_cast<void>(flags);
+        static_cast<void>(body);
+    }
+};
+
+/// A session as people ask about it. Texts live as long as the session.
+struct SessionView {
+    ConnView who; ///< `id` is 0 while offline
+    bool is_online = false;
+    bool is_durable = false; ///< survives the process
+    bool has_will = false;
+    bool is_congested = false;     ///< it takes less than it is sent
+    std::uint16_t keepalive_s = 0; ///< while online
+    std::uint32_t expiry_s = 0;    ///< how long it outlives its connection; 0xFFFFFFFF = for ever
+    Mono up_since{};               ///< while online, to the second
+    Mono expires{};                ///< while offline
+    std::size_t subscriptions = 0;
+    std::size_t queued = 0; ///< messages waiting for the client
+    std::uint64_t queued_bytes = 0;
+    std::size_t inflight_out = 0; ///< sent, not acknowledged
+    std::size_t inflight_in = 0;  ///< received, handshake not over
 };
 
 struct BrokerStats {
@@ -171,7 +204,7 @@ public:
     /// instead.
     void complete(AckToken token, ReasonCode reason, Mono now);
     /// Routes to all matching sessions, retaining when message->retain. Returns the number of sessions
-    /// reached.
+    /// reached. What is retained below $SYS/ is in memory only: it is the broker's own, and made anew.
     std::size_t publish(const MessagePtr& message, Mono now);
     /// Hands a message to one session whether or not it subscribed (once). False when there is no such
     /// session, or it is offline and the message is QoS 0, or offline and would not be kept.
@@ -181,6 +214,24 @@ public:
     bool online(std::string_view session_key) const;
     /// The QoS a session asked for with a filter that matches `topic`; -1 when none matches.
     int subscribed_qos(std::string_view session_key, std::string_view topic) const;
+    /// Shows up to `count` sessions from place `from` on (0: the first); returns where to go on, 0 at the
+    /// end. A session that comes or goes between two calls may be seen or not, no other one twice. `visit`
+    /// must not call the broker.
+    std::uint32_t visit_sessions(
+        std::uint32_t from, std::size_t count, const std::function<void(const SessionView&)>& visit
+    ) const;
+    /// One session; false when there is none under this key.
+    bool
+    visit_session(std::string_view session_key, const std::function<void(const SessionView&)>& visit) const;
+    /// Its subscriptions in the order of their text, as written in SUBSCRIBE, with the QoS asked for.
+    void visit_subscriptions(
+        std::string_view session_key, const std::function<void(std::string_view filter, int qos)>& visit
+    ) const;
+    /// Begins or ends on_packet() for a connection that is up.
+    void trace(ConnId conn, bool is_traced);
+    /// Takes away the retained messages for which `is_unwanted` says so; returns how many. Looks at all of
+    /// them.
+    std::size_t drop_retained(const std::function<bool(const Message&)>& is_unwanted, Mono now);
     /// Says goodbye to everyone (v5: 0x8B server shutting down) and accepts nothing any more.
     void shutdown(Mono now);
 

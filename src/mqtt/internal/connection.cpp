@@ -82,6 +82,8 @@ void Broker::Core::send(ConnId id, ByteView bytes) {
     if (!holding_.empty() && hold_behind(id, bytes))
         return;
     stats_.bytes_out += bytes.size();
+    if (traced_ != 0)
+        show_sent(id, bytes);
     host_.send(id, bytes);
 }
 
@@ -201,6 +203,8 @@ void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
         handle_fresh(id, frame, now);
         return;
     }
+    if (conn.is_traced)
+        host_.on_packet(view(*sessions_.find(conn.session)), true, frame.type, frame.flags, frame.body);
     switch (frame.type) {
     case PacketType::publish:
         handle_publish(id, frame, now);
@@ -380,6 +384,7 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     conn->receive_maximum = std::min(pending->receive_maximum, limits_.inflight_count_max);
     conn->alias_out_max = std::min(pending->topic_alias_max, limits_.topic_alias_max);
     conn->last_packet = now;
+    conn->up_since_s = static_cast<std::uint32_t>(ms_of(now) / 1'000);
     ++stats_.connections;
     conn->keepalive_s = keepalive_for(conn->version, *pending, admission);
     scratch_.clear();
@@ -453,6 +458,7 @@ void Broker::Core::end(
         encode_disconnect(scratch_, packet, conn->version);
         send(id, scratch_);
     }
+    traced_ -= conn->is_traced ? 1 : 0;
     conns_.release(id);
     if (!is_transport_gone)
         host_.close(id);

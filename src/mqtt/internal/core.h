@@ -81,6 +81,17 @@ public:
     bool restore(RestoredState state, Mono now);
     bool write_image(ImagePlace& at, std::size_t items);
 
+    // inspect.cpp
+    std::uint32_t visit_sessions(
+        std::uint32_t from, std::size_t count, const std::function<void(const SessionView&)>& visit
+    );
+    bool visit_session(std::string_view key, const std::function<void(const SessionView&)>& visit);
+    void visit_subscriptions(
+        std::string_view key, const std::function<void(std::string_view filter, int qos)>& visit
+    );
+    void trace(ConnId id, bool is_traced);
+    std::size_t drop_retained(const std::function<bool(const Message&)>& is_unwanted, Mono now);
+
     BrokerStats stats() const;
 
 private:
@@ -186,7 +197,7 @@ private:
     );
 
     // retained_replay.cpp
-    bool retain(const MessagePtr& message);
+    bool retain(const MessagePtr& message, bool is_written);
     void add_replay(SessionId id, Session& session, Replay replay);
     bool replay_some(SessionId id, Session& session, Mono now);
     void run_replays(Mono now);
@@ -210,6 +221,10 @@ private:
         EncodeCache& cache
     );
     bool offer_group(SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache);
+
+    // inspect.cpp
+    SessionView session_view(const Session& session);
+    void show_sent(ConnId id, ByteView bytes);
 
     // keep.cpp
     JournalNumber written() const { return journal_ == nullptr ? 0 : journal_->last(); }
@@ -319,6 +334,7 @@ private:
     std::vector<KeptReceiver> kept_;           ///< of the message that is being routed
     std::vector<SessionId> waiting_;           ///< sessions with something to do once more is stable
     std::vector<ConnId> holding_;              ///< connections with held output
+    std::size_t traced_ = 0;                   ///< connections whose packets the host sees
     BrokerStats stats_;
 };
 

@@ -208,6 +208,8 @@ bool Broker::Core::release_held(ConnId id) {
     for (; count < held.size() && held[count].number <= stable_; ++count) {
         conn->more->held_bytes -= held[count].bytes.size();
         stats_.bytes_out += held[count].bytes.size();
+        if (traced_ != 0)
+            show_sent(id, held[count].bytes);
         host_.send(id, held[count].bytes);
     }
     held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(count));

@@ -164,7 +164,8 @@ bool Broker::Core::write_image(ImagePlace& at, std::size_t items) {
             return false;
         --items;
         at.topic = kept->message->topic;
-        journal_->image_retained(*kept->message, kept->number);
+        if (kept->number != 0) // else it is in memory only
+            journal_->image_retained(*kept->message, kept->number);
     }
     return true;
 }

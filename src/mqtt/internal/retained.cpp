@@ -87,6 +87,16 @@ MessagePtr Retained::next(const TopicFilter& filter, std::string& after, std::si
     return nullptr;
 }
 
+std::size_t Retained::remove_if(const std::function<bool(const Message&)>& is_unwanted) {
+    std::size_t removed = 0;
+    for (auto place = topics_.begin(); place != topics_.end();) {
+        const bool goes = is_unwanted(*place->second.message);
+        removed += goes ? 1 : 0;
+        place = goes ? expire(place) : std::next(place);
+    }
+    return removed;
+}
+
 void Retained::sweep(std::size_t budget, Mono now) {
     if (expiring_ == 0)
         return;

@@ -7,6 +7,7 @@
 #include "mqtt/topic_filter.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ public:
     /// `budget` topics at most and lowers it. Null with budget left: there is no more. `after` becomes the
     /// last topic looked at.
     MessagePtr next(const TopicFilter& filter, std::string& after, std::size_t& budget, Mono now);
+    /// Removes all that `is_unwanted`; returns how many.
+    std::size_t remove_if(const std::function<bool(const Message&)>& is_unwanted);
     /// Removes what expired among the next `budget` topics in turn.
     void sweep(std::size_t budget, Mono now);
 

@@ -14,9 +14,9 @@ constexpr std::size_t topics_per_step = 1'024; ///< looked at for one session be
 } // namespace
 
 /// False when it could not be kept: then what was there is gone too.
-bool Broker::Core::retain(const MessagePtr& message) {
-    const bool has_room = journal_ == nullptr || !is_failure(journal_->refusal(Promise::grow));
-    if (retained_.put(message, journal_ == nullptr ? 0 : journal_->last() + 1, has_room))
+bool Broker::Core::retain(const MessagePtr& message, bool is_written) {
+    const bool has_room = !is_written || !is_failure(journal_->refusal(Promise::grow));
+    if (retained_.put(message, is_written ? journal_->last() + 1 : 0, has_room))
         return true;
     dropped(message->origin, "retained_full", 1);
     return false;

@@ -11,6 +11,11 @@ namespace {
 /// A longer list costs as much to copy as to find.
 constexpr std::size_t cached_matches_max = 4'096;
 
+/// The broker's own figures: made anew after a start, not worth a write each few seconds.
+bool is_volatile(std::string_view topic) {
+    return topic.starts_with("$SYS/");
+}
+
 /// Buffers of longer messages are not kept for the next one.
 constexpr std::size_t spare_payload_bytes_max = 16'384;
 
@@ -86,7 +91,8 @@ std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, 
     const SubscriptionTree::Matches& matches = matches_for(message->topic, slot);
     if (journal_ != nullptr && is_refused(*message, matches))
         return 0;
-    const bool is_retained = message->retain && retain(message);
+    const bool is_written = journal_ != nullptr && message->retain && !is_volatile(message->topic);
+    const bool is_retained = message->retain && retain(message, is_written);
     // Borrowed, not a member used in place: a host may publish from inside of what is called below.
     EncodeCache cache = std::move(spare_cache_);
     cache.used = 0;
@@ -105,9 +111,9 @@ std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, 
     }
     if (message->payload.size() <= spare_payload_bytes_max)
         spare_cache_ = std::move(cache);
-    if (journal_ != nullptr && (is_retained || !kept_.empty()))
-        write_message(message, is_retained);
-    if (journal_ != nullptr && message->retain && !is_retained)
+    if ((is_retained && is_written) || !kept_.empty())
+        write_message(message, is_retained && is_written);
+    if (is_written && !is_retained)
         journal_->retained_gone(message->topic);
     return reached;
 }

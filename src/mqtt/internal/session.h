@@ -73,10 +73,12 @@ struct Conn {
     bool is_blocked = false; ///< no packet is handled until acknowledgements left (3.x only)
     bool is_busy = false;    ///< its bytes are being worked on further up the stack
     bool is_stalled = false; ///< its held output is full: as if congested
+    bool is_traced = false;  ///< the host sees its packets
     std::uint16_t keepalive_s = 0;
     std::uint16_t receive_maximum = 0; ///< QoS > 0 we may have in flight to it
     std::uint16_t alias_out_max = 0;
     std::uint32_t packet_bytes_max = 0; ///< of what we send to it; 0 = no limit
+    std::uint32_t up_since_s = 0;       ///< of the monotonic clock
     SessionId session = 0;
     Mono last_packet{};
     std::unique_ptr<ConnMore> more; ///< null while there is nothing in it

@@ -70,6 +70,11 @@ public:
         broker->accept(conn, admission, now);
     }
 
+    void on_packet(const ConnView&, bool is_inbound, PacketType type, std::uint8_t, ByteView) override {
+        if (packet_hook)
+            packet_hook(is_inbound, type);
+    }
+
     bool authorise(const ConnView& who, Action action, std::string_view topic) override {
         asked.emplace_back(action, topic);
         if (asked.size() > 100'000)
@@ -119,6 +124,7 @@ public:
     std::function<Verdict(const ConnView&, const MessagePtr&, AckToken)> judge;
     std::function<void(const ConnView&)> up_hook;
     std::function<void(ConnId)> after_send;
+    std::function<void(bool, PacketType)> packet_hook;
 };
 
 /// The broker, its host and its clock.
