@@ -59,6 +59,14 @@ struct Admission {
     bool will_allowed = true;
     std::uint16_t keepalive_s = 0;  ///< 0 = as the client asked (within limits)
     std::string assigned_client_id; ///< MQTT 5: set when the client sent an empty one
+    /// PUBLISH packets a second, and their bytes without the fixed header; 0 = no limit. A burst of one
+    /// second's worth may come at once. Above it the client is not read from (host.pause) until it is within
+    /// its rate again: nothing is lost or reordered, and what it sends behind, a PINGREQ too, waits with it.
+    /// Its keep-alive does not run meanwhile. A packet larger than what is left of the second is taken and
+    /// waited for afterwards, so a byte rate should be more than the largest packet in half of the shortest
+    /// keep-alive. A new connection begins with a whole second's worth.
+    std::uint32_t publish_rate_max = 0;
+    std::uint32_t publish_bytes_rate_max = 0;
 };
 
 enum class Action : std::uint8_t { publish, subscribe, receive };
@@ -168,6 +176,7 @@ struct BrokerStats {
     std::uint64_t sent[3] = {0, 0, 0};
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
+    std::uint64_t throttled = 0; ///< times a client was not read from for being above its rate
 };
 
 class Broker {

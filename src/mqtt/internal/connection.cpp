@@ -93,7 +93,8 @@ void Broker::Core::data(ConnId id, ByteView bytes, Mono now) {
     if (conn == nullptr)
         return;
     stats_.bytes_in += bytes.size();
-    if (conn->stage == Stage::waiting || conn->is_blocked || conn->has_backlog() || conn->is_busy) {
+    if (conn->stage == Stage::waiting || conn->is_blocked || conn->is_throttled || conn->has_backlog() ||
+        conn->is_busy) {
         keep_for_later(id, bytes, now);
         return;
     }
@@ -144,7 +145,9 @@ void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
         conn = conns_.find(id);
         if (conn == nullptr)
             return;
-        if (conn->is_blocked || conn->stage == Stage::waiting)
+        if (conn->rate && frame.type == PacketType::publish)
+            charge(id, *conn, frame.body.size(), now);
+        if (conn->is_blocked || conn->is_throttled || conn->stage == Stage::waiting)
             break;
     }
     if (!framer.idle())
@@ -161,7 +164,8 @@ void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
 
 void Broker::Core::resume(ConnId id, Mono now) {
     Conn* conn = conns_.find(id);
-    if (conn == nullptr || conn->is_blocked || conn->is_busy || conn->stage == Stage::waiting)
+    if (conn == nullptr || conn->is_blocked || conn->is_throttled || conn->is_busy ||
+        conn->stage == Stage::waiting)
         return;
     if (conn->has_backlog()) {
         const Bytes backlog = std::exchange(conn->more->backlog, Bytes());
@@ -385,6 +389,7 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     conn->alias_out_max = std::min(pending->topic_alias_max, limits_.topic_alias_max);
     conn->last_packet = now;
     conn->up_since_s = static_cast<std::uint32_t>(ms_of(now) / 1'000);
+    set_rate(*conn, admission);
     ++stats_.connections;
     conn->keepalive_s = keepalive_for(conn->version, *pending, admission);
     scratch_.clear();

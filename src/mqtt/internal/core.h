@@ -278,6 +278,9 @@ private:
         return conn.last_packet + std::chrono::milliseconds{conn.keepalive_s * std::int64_t{1'500}};
     }
 
+    void set_rate(Conn& conn, const Admission& admission);
+    void charge(ConnId id, Conn& conn, std::size_t size, Mono now);
+    void run_throttle_timer(ConnId id, Mono now);
     void run_conn_timer(ConnId id, Mono now);
     void run_session_timer(SessionId id, Mono due, Mono now);
 
@@ -314,6 +317,7 @@ private:
     Retained retained_;
     TimerHeap conn_timers_; ///< one entry a connection: CONNECT's deadline, then keep-alive
     TimerHeap session_timers_;
+    TimerHeap throttle_timers_;         ///< when connections above their rate are read from again
     std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
     std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send

@@ -6,6 +6,7 @@
 #include "mqtt/broker.h"
 #include "mqtt/codec.h"
 #include "mqtt/internal/ring.h"
+#include "mqtt/internal/token_bucket.h"
 #include "mqtt/journal.h"
 #include "mqtt/topic_filter.h"
 
@@ -65,15 +66,39 @@ struct ConnMore {
     }
 };
 
+/// Of a client with a publishing rate; 0 is no limit.
+struct PublishRate {
+    std::uint32_t messages_max = 0; ///< a second
+    std::uint32_t bytes_max = 0;
+    TokenBucket messages;
+    TokenBucket bytes;
+
+    void take(Mono now, std::size_t size) {
+        if (messages_max != 0)
+            messages.take(now, 1, messages_max);
+        if (bytes_max != 0)
+            bytes.take(now, size, bytes_max);
+    }
+
+    /// When the next message may come.
+    Mono next() const {
+        Mono at{};
+        if (messages_max != 0)
+            at = messages.next(messages_max);
+        return bytes_max != 0 ? std::max(at, bytes.next(bytes_max)) : at;
+    }
+};
+
 struct Conn {
     Stage stage = Stage::fresh;
     ProtocolVersion version = ProtocolVersion::v311;
     bool is_congested = false;
-    bool is_paused = false;  ///< the host was told to stop reading
-    bool is_blocked = false; ///< no packet is handled until acknowledgements left (3.x only)
-    bool is_busy = false;    ///< its bytes are being worked on further up the stack
-    bool is_stalled = false; ///< its held output is full: as if congested
     bool is_traced = false;  ///< the host sees its packets
+    bool is_paused = false;    ///< the host was told to stop reading
+    bool is_blocked = false;   ///< no packet is handled until acknowledgements left (3.x only)
+    bool is_busy = false;      ///< its bytes are being worked on further up the stack
+    bool is_stalled = false;   ///< its held output is full: as if congested
+    bool is_throttled = false; ///< no packet is handled until it is within its publishing rate
     std::uint16_t keepalive_s = 0;
     std::uint16_t receive_maximum = 0; ///< QoS > 0 we may have in flight to it
     std::uint16_t alias_out_max = 0;
@@ -81,7 +106,8 @@ struct Conn {
     std::uint32_t up_since_s = 0;       ///< of the monotonic clock
     SessionId session = 0;
     Mono last_packet{};
-    std::unique_ptr<ConnMore> more; ///< null while there is nothing in it
+    std::unique_ptr<ConnMore> more;    ///< null while there is nothing in it
+    std::unique_ptr<PublishRate> rate; ///< null: it has none
 
     ConnMore& make_more() {
         if (!more)

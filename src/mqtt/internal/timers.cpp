@@ -15,6 +15,9 @@ constexpr Duration look_again_max = std::chrono::seconds{60};
 constexpr Duration replay_step = std::chrono::milliseconds{10};
 constexpr Duration tick_max = std::chrono::seconds{1};
 constexpr std::size_t sweep_per_tick = 64;
+/// Who is above its rate is left alone at least this long: a turn for each message would cost more than the
+/// message.
+constexpr Duration throttle_min = std::chrono::milliseconds{100};
 
 } // namespace
 
@@ -73,8 +76,45 @@ void Broker::Core::run_conn_timer(ConnId id, Mono now) {
     conn_timers_.push(due <= now ? now + tick_max : std::min(due, now + look_again_max), id);
 }
 
+void Broker::Core::set_rate(Conn& conn, const Admission& admission) {
+    if (admission.publish_rate_max == 0 && admission.publish_bytes_rate_max == 0)
+        return;
+    conn.rate = std::make_unique<PublishRate>();
+    conn.rate->messages_max = admission.publish_rate_max;
+    conn.rate->bytes_max = admission.publish_bytes_rate_max;
+}
+
+void Broker::Core::charge(ConnId id, Conn& conn, std::size_t size, Mono now) {
+    conn.rate->take(now, size);
+    if (conn.rate->next() <= now)
+        return;
+    conn.is_throttled = true;
+    ++stats_.throttled;
+    // A debt may be long and its client come back many times: entries must not pile up.
+    throttle_timers_.push(std::clamp(conn.rate->next(), now + throttle_min, now + look_again_max), id);
+    if (!conn.is_paused) {
+        conn.is_paused = true;
+        host_.pause(id, true);
+    }
+}
+
+void Broker::Core::run_throttle_timer(ConnId id, Mono now) {
+    Conn* conn = conns_.find(id);
+    if (conn == nullptr || !conn->is_throttled)
+        return;
+    if (conn->rate->next() > now) {
+        throttle_timers_.push(std::min(conn->rate->next(), now + look_again_max), id);
+        return;
+    }
+    conn->is_throttled = false;
+    conn->last_packet = now; // its silence was ours: keep-alive begins anew
+    resumes_.push_back(id);
+}
+
 Mono Broker::Core::tick(Mono now) {
     const Turn turn(*this, now);
+    while (!throttle_timers_.empty() && throttle_timers_.next() <= now)
+        run_throttle_timer(throttle_timers_.pop().id, now);
     while (!conn_timers_.empty() && conn_timers_.next() <= now)
         run_conn_timer(conn_timers_.pop().id, now);
     while (!session_timers_.empty() && session_timers_.next() <= now) {
@@ -92,6 +132,8 @@ Mono Broker::Core::tick(Mono now) {
         next = std::min(next, conn_timers_.next());
     if (!session_timers_.empty())
         next = std::min(next, session_timers_.next());
+    if (!throttle_timers_.empty())
+        next = std::min(next, throttle_timers_.next());
     if (!replaying_.empty())
         next = std::min(next, now + replay_step);
     return next;
