@@ -29,7 +29,9 @@ struct Endpoint {
 
 /// Who is at the other end.
 struct Peer {
-    std::string address;    ///< "192.0.2.7:51234" or "unix:pid=12,uid=0"
+    std::string address; ///< "192.0.2.7:51234" or "unix:pid=12,uid=0"
+    /// The proxy's own address, when `address` is what its PROXY protocol header said (proxied_stream.h).
+    std::string via{};
     std::int64_t uid = -1;  ///< unix sockets: the peer's user id
     std::int64_t pid = -1;  ///< unix sockets: the peer's process id
     bool encrypted = false; ///< TLS

@@ -134,8 +134,11 @@ void Api::State::health(const io::HttpRequest& request, io::HttpResponder& respo
         return responder.respond(writable ? 200 : 503, {{"Content-Type", "text/plain"}}, text);
     }
     // Metrics name no device, but they are still not for strangers: loopback or a signed-in caller.
-    const bool local = request.peer.address.starts_with("127.") ||
-                       request.peer.address.starts_with("[::1]") || request.peer.address.starts_with("unix:");
+    // What a proxy says of its client is no proof of being here.
+    const io::Peer& peer = request.peer;
+    const bool local =
+        peer.via.empty() && (peer.address.starts_with("127.") || peer.address.starts_with("[::1]") ||
+                             peer.address.starts_with("unix:"));
     if (!local && caller(request).role < Role::viewer) {
         return answer_problem(
             responder,

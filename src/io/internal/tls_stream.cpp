@@ -89,9 +89,8 @@ int TlsStream::keep_session(ssl_st* ssl, ssl_session_st* session) {
 
 TlsStream::TlsStream(Loop& loop, std::unique_ptr<Stream> inner, TlsContext& context, std::string host)
     : loop_(loop), inner_(std::move(inner)), ssl_(SSL_new(context.native())), host_(std::move(host)),
-      peer_(inner_->peer()), deadline_(loop) {
+      deadline_(loop) {
     BRIM_ASSERT(ssl_ != nullptr, "OpenSSL has memory for a connection");
-    peer_.encrypted = true;
     BIO* bio = BIO_new(bio_method());
     BRIM_ASSERT(bio != nullptr, "OpenSSL has memory for a BIO");
     BIO_set_data(bio, this);
@@ -144,9 +143,20 @@ TlsStream::~TlsStream() {
         *gone_ = true;
 }
 
+Peer TlsStream::peer() const {
+    Peer peer = inner_->peer(); // asked each time: a proxy may say only later who the client is
+    peer.encrypted = true;
+    if (proof_) {
+        peer.certificate_name = proof_->name;
+        peer.certificate_sha256 = proof_->sha256;
+    }
+    return peer;
+}
+
 std::string TlsStream::name() const {
-    return host_.empty() ? "TLS connection from " + peer_.address
-                         : "TLS connection to " + host_ + " (" + peer_.address + ")";
+    const std::string address = inner_->peer().address;
+    return host_.empty() ? "TLS connection from " + address
+                         : "TLS connection to " + host_ + " (" + address + ")";
 }
 
 void TlsStream::handshake(Handshaken done) {
@@ -244,11 +254,12 @@ void TlsStream::know_peer() {
     const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
     if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK)
         return;
-    peer_.certificate_name = common_name(certificate);
+    proof_ = std::make_unique<Proof>();
+    proof_->name = common_name(certificate);
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned size = 0;
     if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) == 1)
-        peer_.certificate_sha256 = to_hex({reinterpret_cast<const char*>(digest.data()), size});
+        proof_->sha256 = to_hex({reinterpret_cast<const char*>(digest.data()), size});
     if (peers_)
         peers_->streams.insert(this);
 }

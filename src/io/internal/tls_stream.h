@@ -38,7 +38,7 @@ public:
     void pause_reading(bool paused) override;
     void close() override;
 
-    Peer peer() const override { return peer_; }
+    Peer peer() const override;
 
     /// Ends the connection, with the reason, when the peer's certificate would be refused by `context` at
     /// `now`.
@@ -46,6 +46,12 @@ public:
 
 private:
     enum class Phase : std::uint8_t { idle, handshaking, open, ended };
+
+    /// What the peer's certificate said, once it was verified.
+    struct Proof {
+        std::string name;
+        std::string sha256;
+    };
 
     static bio_method_st* bio_method();
     static int bio_read(bio_st* bio, char* out, int size);
@@ -93,7 +99,7 @@ private:
     std::shared_ptr<TlsContext::Sessions> sessions_;
     std::shared_ptr<TlsContext::Peers> peers_;
     std::string host_;
-    Peer peer_;
+    std::unique_ptr<Proof> proof_; ///< null: none was shown
     StreamHandler* handler_ = nullptr;
     Handshaken handshaken_;
     Timer deadline_;
