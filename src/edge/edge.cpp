@@ -131,7 +131,7 @@ Result<void> Edge::open_store() {
 
 Result<void> Edge::open_bus() {
     bus_ = std::make_unique<Bus>(env_, static_cast<BusEvents&>(*this), devices_, *forwarder_, twin_, ledger_);
-    const auto at = bus_->listen(config_.bus, 0);
+    const auto at = bus_->listen(config_.bus, {});
     if (!at)
         return fail(at.error());
     env_.log().info(

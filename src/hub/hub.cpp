@@ -39,8 +39,10 @@ Result<void> Hub::open() {
     if (!api)
         return fail(std::move(api).error());
     api_ = std::move(*api);
-    api_->on_mqtt_websocket([this](std::unique_ptr<io::Stream> stream) {
-        access_->adopt(std::move(stream), static_cast<unsigned>(DeviceAuth::device));
+    const mqtt::EntranceId websocket =
+        access_->add_entrance({.tag = static_cast<unsigned>(DeviceAuth::device)});
+    api_->on_mqtt_websocket([this, websocket](std::unique_ptr<io::Stream> stream) {
+        access_->adopt(std::move(stream), websocket);
     });
     http_ = std::make_unique<io::HttpServer>(env_, io::HttpLimits{}, *api_);
     add_metrics();
@@ -97,7 +99,9 @@ Result<void> Hub::open_listener(const ListenerConfig& listener) {
     OpenListener opened;
     opened.security = listener.security();
     if (listener.protocol == Protocol::mqtt || listener.protocol == Protocol::mqtts) {
-        auto bound = access_->listen(listener.address, static_cast<unsigned>(listener.auth), std::move(wrap));
+        auto bound = access_->listen(
+            listener.address, {.tag = static_cast<unsigned>(listener.auth), .wrap = std::move(wrap)}
+        );
         if (!bound)
             return fail(std::move(bound).error());
         opened.protocol = tls ? "mqtts" : "mqtt";

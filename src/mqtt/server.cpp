@@ -1,6 +1,7 @@
 #include "mqtt/server.h"
 
 #include "base/assert.h"
+#include "mqtt/internal/connection_gate.h"
 
 #include <algorithm>
 
@@ -10,6 +11,10 @@ namespace {
 
 // A closing stream is kept until its last bytes had time to leave (io::Stream::close() waits at most 5 s).
 constexpr Duration linger = std::chrono::seconds{6};
+// A client that is not read from is looked at again this soon: it may only be above its rate.
+constexpr Duration pause_look = std::chrono::milliseconds{100};
+// A flood is told in one line of the log, and counted.
+constexpr Duration quiet_after_word = std::chrono::seconds{60};
 
 } // namespace
 
@@ -30,8 +35,19 @@ struct Server::Connection final : io::StreamHandler {
     Server* owner = nullptr;
     std::unique_ptr<io::Stream> stream; ///< null: the place is free
     ConnId id = 0;
-    unsigned tag = 0;
+    std::uint32_t place = ConnectionGate::no_place; ///< of its address at the gate
+    EntranceId entrance{};
     bool congested = false;
+};
+
+struct Server::Entrance {
+    Entrance(ListenerOptions given, std::uint64_t secret)
+        : options(std::move(given)), gate(options.limits, secret) {}
+
+    ListenerOptions options;
+    ConnectionGate gate;
+    std::string name = "adopted"; ///< for people
+    Mono next_word{};
 };
 
 Server::Server(io::Env& env, BrokerLimits limits, std::unique_ptr<SessionLog> sessions)
@@ -45,24 +61,107 @@ Server::Server(io::Env& env, BrokerLimits limits, std::unique_ptr<SessionLog> se
 
 Server::~Server() = default;
 
-Result<io::Endpoint> Server::listen(const io::Endpoint& at, unsigned tag, Wrap wrap) {
-    auto accepted = [this, tag, wrap = std::move(wrap)](std::unique_ptr<io::Stream> stream) {
-        if (wrap)
-            stream = wrap(std::move(stream));
-        if (stream)
-            adopt(std::move(stream), tag);
-    };
-    auto listener = env_.net().listen(at, std::move(accepted));
+EntranceId Server::add_entrance(ListenerOptions options) {
+    BRIM_ASSERT(entrances_.size() < 65'536, "an entrance has a number of 16 bits");
+    const bool counts = options.limits.connections_per_address_max != 0 ||
+                        options.limits.connects_per_address_per_second != 0;
+    entrances_.push_back(std::make_unique<Entrance>(std::move(options), counts ? env_.random().u64() : 0));
+    return static_cast<EntranceId>(entrances_.size() - 1);
+}
+
+Result<io::Endpoint> Server::listen(const io::Endpoint& at, ListenerOptions options) {
+    const EntranceId by = add_entrance(std::move(options));
+    auto listener = env_.net().listen(at, [this, by](std::unique_ptr<io::Stream> stream) {
+        accepted(std::move(stream), by);
+    });
     if (!listener)
         return fail(std::move(listener).error());
     const io::Endpoint bound = (*listener)->local();
+    Entrance& opened = entrance(by);
+    opened.name = bound.text();
+    if (opened.options.proxy)
+        opened.options.proxy->refused = [this, &opened](const Error& why) {
+            rejected(opened, why.code == Errc::denied ? "proxy_untrusted" : "proxy_header", why.text());
+        };
     listeners_.push_back(std::move(*listener));
     return bound;
 }
 
-void Server::adopt(std::unique_ptr<io::Stream> stream, unsigned tag) {
+void Server::accepted(std::unique_ptr<io::Stream> stream, EntranceId by) {
+    Entrance& at = entrance(by);
+    if (const auto refusal = at.gate.enter())
+        return rejected(at, ConnectionGate::name_of(*refusal), "connection closed");
+    if (at.options.proxy)
+        read_header(std::move(stream), by);
+    else
+        admit(std::move(stream), by, at.options.wrap);
+}
+
+void Server::read_header(std::unique_ptr<io::Stream> stream, EntranceId by) {
+    Entrance& at = entrance(by);
+    std::unique_ptr<io::ProxiedStream> proxied;
+    if (arriving_.size() < arriving_max)
+        proxied = io::wrap_proxied(env_.loop(), std::move(stream), *at.options.proxy);
+    else
+        rejected(at, ConnectionGate::name_of(ConnectionGate::Refusal::listener_full), "connection closed");
+    if (!proxied)
+        return at.gate.leave(ConnectionGate::no_place);
+    io::ProxiedStream* const reading = proxied.get();
+    arriving_.emplace(reading, std::move(proxied));
+    reading->read_header([this, by, reading](const Result<void>& read) {
+        std::unique_ptr<io::Stream> arrived = std::move(arriving_.extract(reading).mapped());
+        if (!read)
+            return entrance(by).gate.leave(ConnectionGate::no_place);
+        admit(std::move(arrived), by, entrance(by).options.wrap);
+    });
+}
+
+void Server::adopt(std::unique_ptr<io::Stream> stream, EntranceId by) {
     if (stopped_)
         return;
+    Entrance& at = entrance(by);
+    if (const auto refusal = at.gate.enter())
+        return rejected(at, ConnectionGate::name_of(*refusal), "connection closed");
+    admit(std::move(stream), by, {});
+}
+
+void Server::admit(std::unique_ptr<io::Stream> stream, EntranceId by, const Wrap& wrap) {
+    Entrance& at = entrance(by);
+    std::optional<std::uint64_t> network;
+    if (at.gate.counts_addresses()) {
+        if (const auto address = io::IpAddress::of_peer(stream->peer().address))
+            network = address->network();
+    }
+    std::uint32_t place = ConnectionGate::no_place;
+    if (const auto refusal = at.gate.admit(network, now(), place))
+        return rejected(at, ConnectionGate::name_of(*refusal), "connection closed");
+    if (wrap)
+        stream = wrap(std::move(stream));
+    if (stream)
+        begin(std::move(stream), by, place);
+    else
+        at.gate.leave(place);
+}
+
+void Server::rejected(Entrance& at, std::string_view reason, std::string_view what) {
+    env_.metrics()
+        .counter(
+            "brim_mqtt_rejected",
+            "MQTT connections closed at the door, by the limit they were above",
+            metric_label("reason", reason)
+        )
+        .add();
+    if (now() < at.next_word)
+        return;
+    at.next_word = now() + quiet_after_word;
+    env_.log().warn(
+        "mqtt",
+        "connections are rejected; more are counted and not told for a minute",
+        {{"listener", at.name}, {"reason", reason}, {"detail", what}}
+    );
+}
+
+void Server::begin(std::unique_ptr<io::Stream> stream, EntranceId by, std::uint32_t place_at_gate) {
     const ConnId id = broker_.open(now());
     BRIM_ASSERT(id != 0, "a server that was not stopped takes connections");
     const std::size_t place = place_of(id);
@@ -73,7 +172,8 @@ void Server::adopt(std::unique_ptr<io::Stream> stream, unsigned tag) {
     added.owner = this;
     added.stream = std::move(stream);
     added.id = id;
-    added.tag = tag;
+    added.place = place_at_gate;
+    added.entrance = by;
     added.congested = false;
     if (!tick_.running())
         schedule_tick(broker_.tick(now()));
@@ -97,7 +197,7 @@ std::optional<io::Peer> Server::peer(ConnId conn) const {
 
 unsigned Server::listener_tag(ConnId conn) const {
     const Connection* found = find(conn);
-    return found == nullptr ? 0 : found->tag;
+    return found == nullptr ? 0 : entrance(found->entrance).options.tag;
 }
 
 void Server::stop() {
@@ -105,6 +205,7 @@ void Server::stop() {
         return;
     stopped_ = true;
     listeners_.clear();
+    arriving_.clear();
     broker_.shutdown(now());
     tick_.stop();
 }
@@ -140,6 +241,8 @@ void Server::close(ConnId conn) {
 void Server::pause(ConnId conn, bool paused) {
     if (Connection* connection = find(conn); connection != nullptr)
         connection->stream->pause_reading(paused);
+    if (paused && tick_due_ > now() + pause_look)
+        schedule_tick(now() + pause_look);
 }
 
 void Server::retire(ConnId conn) {
@@ -147,6 +250,7 @@ void Server::retire(ConnId conn) {
     if (connection == nullptr)
         return;
     // The stream is never freed here: we may be inside one of its own calls.
+    entrance(connection->entrance).gate.leave(connection->place);
     retired_.push_back({now(), std::move(connection->stream)});
     if (!sweep_.running())
         sweep_.start(linger, [this] { sweep_retired(); });
@@ -161,6 +265,7 @@ void Server::sweep_retired() {
 void Server::schedule_tick(Mono due) {
     const Duration wait =
         std::clamp<Duration>(due - now(), std::chrono::milliseconds{1}, std::chrono::seconds{1});
+    tick_due_ = now() + wait;
     tick_.start(wait, [this] { schedule_tick(broker_.tick(now())); });
 }
 

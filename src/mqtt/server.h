@@ -4,23 +4,61 @@
 // edge bus).
 
 #include "io/env.h"
+#include "io/proxied_stream.h"
 #include "mqtt/broker.h"
 #include "mqtt/session_log.h"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace brim::mqtt {
+
+/// What one listener bears; 0 is no limit. A connection above a limit is closed before anything is made for
+/// it, and counted as brim_mqtt_rejected{reason="..."}. An address is an IPv4 address or an IPv6 network of
+/// 64 bits; a peer on a unix socket has none. Rates allow a burst of one second's worth; refused attempts do
+/// not count.
+struct ConnectionLimits {
+    std::uint32_t connections_max = 0;                 ///< listener_full
+    std::uint32_t connections_per_address_max = 0;     ///< address_full
+    std::uint32_t connects_per_second = 0;             ///< rate; 5,000 suits a hub
+    std::uint32_t connects_per_address_per_second = 0; ///< address_rate; 200 leaves room for a site's gateway
+    /// Addresses counted at a time: those with connections, or with one in the last second. One more is
+    /// address_full. Only used when there is a limit per address; about 40 bytes each.
+    std::uint32_t addresses_max = 1'000'000;
+};
+
+/// How connections of one kind come in.
+struct ListenerOptions {
+    unsigned tag = 0; ///< comes back from Server::listener_tag()
+    /// Turns an accepted byte stream into what MQTT runs on (TLS, WebSocket); empty = as it is, null result =
+    /// refused.
+    std::function<std::unique_ptr<io::Stream>(std::unique_ptr<io::Stream>)> wrap{};
+    /// Set: only these proxies may connect, and `limits` per address count their clients. A connection has
+    /// its place among connections_max from the accept on, the rest is judged once its header is read.
+    /// Refusals are counted under the reasons proxy_untrusted and proxy_header.
+    std::optional<io::ProxyOptions> proxy{};
+    ConnectionLimits limits{};
+};
+
+class ConnectionGate;
+
+/// Names the ListenerOptions a connection came by.
+enum class EntranceId : std::uint16_t {};
 
 /// Lives on the Env's loop. Derived classes implement the policy part of BrokerHost and must call stop() (or
 /// be destroyed) before the Env goes.
 class Server : public BrokerHost {
 public:
-    /// Turns an accepted byte stream into what MQTT runs on (TLS, WebSocket); null = as it is.
-    using Wrap = std::function<std::unique_ptr<io::Stream>(std::unique_ptr<io::Stream>)>;
+    using Wrap = decltype(ListenerOptions::wrap);
+
+    /// Headers of proxies that are waited for at a time; one more is listener_full.
+    static constexpr std::size_t arriving_max = 10'000;
 
     /// With `sessions` (opened for this server alone) what is kept is restored here and survives the process.
     Server(io::Env& env, BrokerLimits limits, std::unique_ptr<SessionLog> sessions = nullptr);
@@ -28,10 +66,13 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    /// Opens a listener; `tag` comes back from listener_tag(). Returns the bound address.
-    Result<io::Endpoint> listen(const io::Endpoint& at, unsigned tag, Wrap wrap = {});
-    /// Takes over a stream that came another way (a WebSocket upgrade of the HTTP server).
-    void adopt(std::unique_ptr<io::Stream> stream, unsigned tag);
+    /// Opens a listener. Returns the bound address.
+    Result<io::Endpoint> listen(const io::Endpoint& at, ListenerOptions options);
+    /// For streams that come another way (a WebSocket upgrade of the HTTP server); at most 65,536 with the
+    /// listeners. Only `tag` and `limits` are looked at: who hands the stream over has wrapped it.
+    EntranceId add_entrance(ListenerOptions options);
+    /// Takes over such a stream, or closes it when it is above a limit.
+    void adopt(std::unique_ptr<io::Stream> stream, EntranceId by);
 
     Broker& broker() { return broker_; }
 
@@ -59,6 +100,7 @@ protected:
 
 private:
     struct Connection;
+    struct Entrance;
 
     /// A stream that is closing: freed a while after its last bytes are out.
     struct Retired {
@@ -73,6 +115,15 @@ private:
 
     /// Null when the connection is gone.
     Connection* find(ConnId conn) const;
+    void accepted(std::unique_ptr<io::Stream> stream, EntranceId by);
+    void read_header(std::unique_ptr<io::Stream> stream, EntranceId by);
+    /// Of a stream that has entered its gate: judges its address, then begins.
+    void admit(std::unique_ptr<io::Stream> stream, EntranceId by, const Wrap& wrap);
+    void begin(std::unique_ptr<io::Stream> stream, EntranceId by, std::uint32_t place_at_gate);
+
+    Entrance& entrance(EntranceId id) const { return *entrances_[static_cast<std::size_t>(id)]; }
+
+    void rejected(Entrance& at, std::string_view reason, std::string_view what);
     void schedule_tick(Mono due);
     void retire(ConnId conn);
     void sweep_retired();
@@ -80,10 +131,14 @@ private:
     io::Env& env_;
     std::unique_ptr<SessionLog> sessions_;
     Broker broker_;
+    std::vector<std::unique_ptr<Entrance>> entrances_;
     std::vector<std::unique_ptr<io::Listener>> listeners_;
+    /// Their header is not read yet.
+    std::unordered_map<const io::Stream*, std::unique_ptr<io::ProxiedStream>> arriving_;
     std::vector<std::unique_ptr<Connection[]>> connections_; ///< by place_of(id), in chunks that do not move
     std::vector<Retired> retired_;
     io::Timer tick_;
+    Mono tick_due_{};
     io::Timer sweep_;
     bool stopped_ = false;
 };

@@ -273,7 +273,7 @@ Rig::~Rig() {
 void Rig::start_hub() {
     io::Env& env = world.machine("hub").env();
     hub = std::make_unique<TestHub>(env, recorder);
-    const auto at = hub->listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1883}, 0);
+    const auto at = hub->listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1883}, {});
     if (!at)
         FAIL(at.error().text());
 }

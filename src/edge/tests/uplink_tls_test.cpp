@@ -42,11 +42,11 @@ struct TlsRig : Rig {
         hub = std::make_unique<TestHub>(env, recorder);
         const auto at = hub->listen(
             {io::Endpoint::Kind::tcp, "0.0.0.0", 8'883},
-            0,
-            [this, &env](std::unique_ptr<io::Stream> stream) {
-                ++attempts;
-                return io::wrap_server(env.loop(), std::move(stream), *server_);
-            }
+            {.wrap =
+                 [this, &env](std::unique_ptr<io::Stream> stream) {
+                     ++attempts;
+                     return io::wrap_server(env.loop(), std::move(stream), *server_);
+                 }}
         );
         REQUIRE(at);
     }

@@ -47,7 +47,7 @@ struct DoorRig {
         REQUIRE_MESSAGE(opened, (opened ? "" : opened.error().text()));
         ingest = std::move(*opened);
         access = std::make_unique<Access>(env, *registry, *ingest, *feed, access_options);
-        REQUIRE(access->listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1883}, 0));
+        REQUIRE(access->listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1883}, {}));
     }
 
     void close(bool power_cut = false) {

@@ -102,7 +102,7 @@ TEST_CASE("[MQTT-4.2.0-1] messages cross a stream in order, each once, whatever 
     for (const ProtocolVersion version : both_versions) {
         io::SimWorld world(420);
         OpenServer server(world.machine("hub").env());
-        REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, 0));
+        REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}));
         Device reader(world, "reader", version);
         Device writer(world, "writer", version);
         reader.link.start();
@@ -161,7 +161,7 @@ TEST_CASE("[MQTT-4.13.2-1] a server that stops or refuses leaves no connection o
     for (const ProtocolVersion version : both_versions) {
         io::SimWorld world(4132);
         OpenServer server(world.machine("hub").env());
-        REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, 0));
+        REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}));
         Device device(world, "device", version);
         device.link.start();
         REQUIRE(world.run_until([&] { return device.ups == 1; }, std::chrono::seconds{30}));
