@@ -1,6 +1,6 @@
 // Sequences of packets, cuts, time and host decisions against one broker. Holds: each up has one down, nobody
-// is sent what the host denied, every packet the broker sends decodes, and when all have gone and time has
-// passed nothing is left.
+// is sent what the host denied, every packet the broker sends decodes, each authentication exchange ends once
+// and nobody with a method is up without one, and when all have gone and time has passed nothing is left.
 #include "mqtt/broker.h"
 #include "mqtt/codec.h"
 
@@ -28,6 +28,9 @@ public:
         if (!frame || !*frame || !bytes.empty())
             std::abort();
         const ProtocolVersion version = versions[conn];
+        if ((*frame)->type == PacketType::auth &&
+            (!methods.contains(conn) || !decode_auth(**frame, version, {})))
+            std::abort();
         if ((*frame)->type != PacketType::publish)
             return;
         const auto packet = decode_publish(**frame, version, Sender::server, {});
@@ -41,6 +44,13 @@ public:
 
     void on_connect(ConnId conn, const Connect& connect) override {
         versions[conn] = connect.version;
+        if (connect.has_auth_method) {
+            if (connect.auth_method != "m" || !methods.insert(conn).second)
+                std::abort();
+            begin(conn);
+            answer(conn, connect.auth_data);
+            return;
+        }
         if (connect.keepalive_s % 16 == 15) {
             waiting.push_back(conn);
             return;
@@ -53,6 +63,55 @@ public:
         admission.session_key = "k" + std::string(client_id.substr(0, 1));
         admission.qos_max = static_cast<std::uint8_t>(2 - client_id.size() % 2);
         broker->accept(conn, admission, now);
+    }
+
+    bool offers_auth(ConnId, std::string_view method) const override { return method == "m"; }
+
+    void on_auth(ConnId conn, const Auth& auth) override {
+        if (!methods.contains(conn) || auth.auth_method != "m")
+            std::abort();
+        if (auth.reason == ReasonCode::re_authenticate)
+            begin(conn);
+        if (!exchanges.contains(conn))
+            std::abort();
+        answer(conn, auth.auth_data);
+    }
+
+    void on_auth_over(ConnId conn) override {
+        thinking.erase(conn);
+        if (exchanges.erase(conn) != 1)
+            std::abort();
+    }
+
+    void begin(ConnId conn) {
+        if (!exchanges.insert(conn).second)
+            std::abort();
+    }
+
+    /// What the host says in an exchange, by the first byte of the client's data.
+    void answer(ConnId conn, ByteView data) {
+        const int choice = data.empty() ? 0 : data[0] & 7;
+        thinking.erase(conn);
+        const bool is_up = online_conns.contains(conn);
+        switch (choice) {
+        case 0:
+            broker->continue_auth(conn, "more", "text", now);
+            return;
+        case 1:
+            thinking.insert(conn);
+            return;
+        case 2:
+            exchanges.erase(conn);
+            broker->refuse(conn, ReasonCode::not_authorized, "no", now);
+            return;
+        default:
+            exchanges.erase(conn);
+            if (is_up) {
+                broker->reauthenticated(conn, "other", 1, "done", now);
+            } else {
+                admit(conn, "a");
+            }
+        }
     }
 
     bool authorise(const ConnView&, Action action, std::string_view topic) override {
@@ -86,14 +145,18 @@ public:
     void on_up(const ConnView& who) override {
         if (who.epoch <= epoch)
             std::abort();
+        if (exchanges.contains(who.id))
+            std::abort();
         epoch = who.epoch;
         ++ups;
+        online_conns.insert(who.id);
         if (!online.insert(std::string(who.session_key)).second)
             std::abort();
     }
 
     void on_down(const ConnView& who, Ended) override {
         ++downs;
+        online_conns.erase(who.id);
         if (online.erase(std::string(who.session_key)) != 1)
             std::abort();
     }
@@ -109,6 +172,10 @@ public:
     std::set<ConnId> ended;
     std::set<std::string> online;
     std::vector<ConnId> waiting;
+    std::set<ConnId> thinking;     ///< exchanges it is the host's turn in
+    std::set<ConnId> methods;      ///< connections that named one
+    std::set<ConnId> exchanges;    ///< under way
+    std::set<ConnId> online_conns; ///< up
     std::vector<AckToken> tokens;
     std::uint64_t epoch = 0;
     std::uint64_t ups = 0;
@@ -235,6 +302,37 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             broker.data(conn, out, host.now);
             break;
         }
+        case 11: {
+            Auth auth;
+            auth.reason =
+                (detail & 1) != 0 ? ReasonCode::continue_authentication : ReasonCode::re_authenticate;
+            auth.auth_method = (detail & 128) != 0 ? "n" : "m";
+            const char choice = static_cast<char>(detail >> 1 & 7);
+            auth.auth_data = ByteView(&choice, 1);
+            Bytes out;
+            encode_auth(out, auth);
+            broker.data(conn, out, host.now);
+            break;
+        }
+        case 12: {
+            Connect packet;
+            packet.client_id = "a";
+            packet.has_auth_method = true;
+            packet.auth_method = (detail & 128) != 0 ? "n" : "m";
+            packet.packet_bytes_max = (detail & 64) != 0 ? 16 : 0;
+            const char choice = static_cast<char>(detail & 7);
+            packet.auth_data = ByteView(&choice, 1);
+            Bytes out;
+            encode_connect(out, packet);
+            broker.data(conn, out, host.now);
+            break;
+        }
+        case 13:
+            if (!host.thinking.empty()) {
+                const char choice = static_cast<char>(detail & 3);
+                host.answer(*host.thinking.begin(), ByteView(&choice, 1));
+            }
+            break;
         case 10:
             if (!host.waiting.empty()) {
                 const ConnId waiting = host.waiting.back();
@@ -256,6 +354,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         broker.tick(host.now);
     }
     const BrokerStats stats = broker.stats();
+    if (!host.exchanges.empty())
+        std::abort();
     if (host.ups != host.downs || stats.connections != 0 || stats.sessions != 0 || stats.subscriptions != 0 ||
         stats.queued != 0) {
         std::abort();

@@ -61,6 +61,16 @@ void Broker::refuse(ConnId conn, ReasonCode reason, std::string_view reason_text
     core_->refuse(conn, reason, reason_text, now);
 }
 
+void Broker::continue_auth(ConnId conn, ByteView auth_data, std::string_view reason_text, Mono now) {
+    core_->continue_auth(conn, auth_data, reason_text, now);
+}
+
+void Broker::reauthenticated(
+    ConnId conn, std::string_view principal, std::uint64_t user, ByteView auth_data, Mono now
+) {
+    core_->reauthenticated(conn, principal, user, auth_data, now);
+}
+
 void Broker::complete(AckToken token, ReasonCode reason, Mono now) {
     core_->complete(token, reason, now);
 }

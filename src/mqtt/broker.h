@@ -39,10 +39,14 @@ struct BrokerLimits {
     std::uint32_t user_properties_max = 64;           ///< per packet
     std::uint16_t topic_alias_max = 20;               ///< per connection and direction
     std::uint32_t connect_backlog_bytes_max = 65'536; ///< bytes that wait for the answer to on_connect
+    std::uint32_t auth_rounds_max = 8;                ///< AUTH packets of a client in one exchange
+    std::uint32_t auth_bytes_max = 16'384; ///< its authentication data in one exchange, CONNECT's included
     std::uint32_t client_id_bytes_max = 256;
     std::uint32_t retained_count_max = 1'000'000;
     std::uint64_t retained_bytes_max = 1'073'741'824;
-    Duration connect_wait_max = std::chrono::seconds{5}; ///< from accept to a complete CONNECT
+    /// From accept to a complete CONNECT and all AUTH packets; the same again for each re-authentication.
+    /// What the host takes to answer does not end a connection.
+    Duration connect_wait_max = std::chrono::seconds{5};
     std::uint16_t keepalive_s_max = 64'800;       ///< longer ones (and 0) are cut to it by Server Keep Alive
     std::uint32_t session_expiry_s_max = 604'800; ///< 7 days
 };
@@ -67,6 +71,8 @@ struct Admission {
     /// keep-alive. A new connection begins with a whole second's worth.
     std::uint32_t publish_rate_max = 0;
     std::uint32_t publish_bytes_rate_max = 0;
+    /// Goes out in CONNACK when CONNECT named an authentication method; at most 65,535 bytes.
+    Bytes auth_data;
 };
 
 enum class Action : std::uint8_t { publish, subscribe, receive };
@@ -118,8 +124,26 @@ public:
     /// Stop or resume calling data() for this connection (receive budget used up).
     virtual void pause(ConnId conn, bool paused) = 0;
     /// A well-formed CONNECT. Answer with accept() or refuse(), inside this call or later; until then no
-    /// other packet is handled (at most 64 KiB is buffered). `connect` is valid during the call only.
+    /// other packet is handled (at most 64 KiB is buffered). `connect` is valid during the call only. One
+    /// with an authentication method comes here only if offers_auth() said so, and may be answered with
+    /// continue_auth() as well.
     virtual void on_connect(ConnId conn, const Connect& connect) = 0;
+
+    /// True when a CONNECT that names `method` may be offered to on_connect() (MQTT 5 section 4.12). False
+    /// refuses it with 0x8C, so a host that knows nothing of methods never takes a client's word for one.
+    virtual bool offers_auth(ConnId, std::string_view) const { return false; }
+
+    /// An AUTH packet in its turn, with CONNECT's method: 0x18 answers continue_auth(), 0x19 begins a
+    /// re-authentication of a connection that is up and goes on meanwhile. Answer, inside this call or later:
+    /// before CONNACK with continue_auth(), accept() or refuse(), after it with continue_auth(),
+    /// reauthenticated() or refuse(). `auth` is valid during the call only.
+    virtual void on_auth(ConnId, const Auth&) {}
+
+    /// The connection ended in the middle of an exchange: what the host keeps for it can go. Not called when
+    /// the host ended the exchange itself with accept(), refuse() or reauthenticated(). May come from inside
+    /// continue_auth(); may not call the broker.
+    virtual void on_auth_over(ConnId) {}
+
     /// Asked for each topic filter at subscribe, and for each topic at delivery (Action::receive). Deny on
     /// doubt.
     virtual bool authorise(const ConnView& who, Action action, std::string_view topic) = 0;
@@ -206,8 +230,20 @@ public:
 
     // --- the host's side
     void accept(ConnId conn, const Admission& admission, Mono now);
-    /// Refuses CONNECT: the reason code is mapped to 3.1.1's return codes where needed.
+    /// Refuses CONNECT: the reason code is mapped to 3.1.1's return codes where needed. Of a connection that
+    /// is up it refuses the re-authentication under way: DISCONNECT with the reason (0x87 for those
+    /// DISCONNECT does not have), without the text [MQTT-4.12.1-2].
     void refuse(ConnId conn, ReasonCode reason, std::string_view reason_text, Mono now);
+    /// Asks the client for more: AUTH 0x18 with CONNECT's method. Answers on_connect() of a CONNECT with a
+    /// method, or on_auth(); ignored when it is not the host's turn. `auth_data` and `reason_text` are at
+    /// most 65,535 bytes; the text is left out where the client has no room for it or wants none.
+    void continue_auth(ConnId conn, ByteView auth_data, std::string_view reason_text, Mono now);
+    /// A re-authentication succeeded: AUTH 0x00. The session goes on under `principal` and `user`, of which
+    /// views handed out before are no longer good; its key and what CONNACK promised stay. Ignored when it is
+    /// not the host's turn.
+    void reauthenticated(
+        ConnId conn, std::string_view principal, std::uint64_t user, ByteView auth_data, Mono now
+    );
     /// Sends the acknowledgement of a pending QoS 1 PUBLISH. Acknowledgements leave in the order the messages
     /// came (MQTT 4.6), so an early one waits for its predecessors. For v3 a failure closes the connection
     /// instead.

@@ -57,6 +57,14 @@ void Client::acknowledge(std::uint16_t packet_id, Mono now) {
     core_->acknowledge(packet_id, now);
 }
 
+Result<void> Client::authenticate(ByteView auth_data, Mono now) {
+    return core_->authenticate(auth_data, now);
+}
+
+Result<void> Client::reauthenticate(ByteView auth_data, Mono now) {
+    return core_->reauthenticate(auth_data, now);
+}
+
 void Client::disconnect(ReasonCode reason, Mono now) {
     core_->disconnect(reason, now);
 }

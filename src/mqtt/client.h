@@ -30,7 +30,10 @@ struct ClientOptions {
     std::uint16_t inflight_max = 128;         ///< own bound; the server's Receive Maximum may lower it
     std::uint32_t will_delay_s = 0;           ///< v5
     std::vector<std::pair<std::string, std::string>> user_properties{}; ///< v5, of CONNECT
-    Duration connack_wait_max = std::chrono::seconds{10};               ///< from connect() to CONNACK
+    Duration connack_wait_max =
+        std::chrono::seconds{10}; ///< from connect() to CONNACK; an AUTH may take as long
+    std::string auth_method{};    ///< v5, section 4.12; empty = none
+    Bytes auth_data{};            ///< of CONNECT, only with a method
 };
 
 /// The caller's own number of a publish, handed back when it is settled.
@@ -52,6 +55,13 @@ public:
     /// exactly once, unless abandon() is called.
     virtual void on_settled(PublishTag tag, ReasonCode reason) = 0;
     virtual void on_subscribed(std::string_view filter, ReasonCode reason) = 0;
+
+    /// What the server says in an authentication exchange, with the method of CONNECT. 0x18 asks for more:
+    /// answer with authenticate(), inside this call or later. Success comes with its last data before
+    /// on_connected() and when a re-authentication is done. False ends the connection with
+    /// Errc::unauthenticated (bad authentication method, 0x8C; DISCONNECT says 0x80, for it has no such
+    /// code). `auth` is valid during the call only.
+    virtual bool on_auth(const Auth&) { return false; }
 };
 
 class Client {
@@ -86,6 +96,13 @@ public:
     /// The same with all that MQTT 5 lets a SUBSCRIBE say; its packet id is chosen here.
     Result<void> subscribe_as(Subscribe packet, Mono now);
     void acknowledge(std::uint16_t packet_id, Mono now);
+    /// Answers the server's 0x18 with AUTH 0x18. Errc::closed when there is no connection, Errc::conflict
+    /// when nothing was asked, Errc::too_large over 65,535 bytes or the server's maximum packet size.
+    Result<void> authenticate(ByteView auth_data, Mono now);
+    /// Begins a re-authentication with AUTH 0x19; messages flow on. Errc::closed when not connected,
+    /// Errc::unsupported when CONNECT named no method, Errc::busy while one is under way, Errc::too_large. A
+    /// server that gives no answer within connack_wait_max is left.
+    Result<void> reauthenticate(ByteView auth_data, Mono now);
     /// Sends DISCONNECT; the host should then close the transport.
     void disconnect(ReasonCode reason, Mono now);
     /// Forgets all in-flight publishes (their tags are not settled): the owner will send them again itself.

@@ -149,6 +149,10 @@ void Link::on_subscribed(std::string_view filter, ReasonCode reason) {
     events_.on_subscribed(filter, reason);
 }
 
+bool Link::on_auth(const Auth& auth) {
+    return events_.on_auth(auth);
+}
+
 void Link::on_data(ByteView bytes) {
     client_.data(bytes, now());
 }

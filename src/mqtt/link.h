@@ -31,6 +31,9 @@ public:
     virtual bool on_message(const MessagePtr& message, std::uint16_t packet_id) = 0;
     virtual void on_settled(PublishTag tag, ReasonCode reason) = 0;
     virtual void on_subscribed(std::string_view filter, ReasonCode reason) = 0;
+
+    /// As ClientHost::on_auth(); answer through client().
+    virtual bool on_auth(const Auth&) { return false; }
 };
 
 class Link final : private ClientHost, private io::StreamHandler {
@@ -76,6 +79,7 @@ private:
     bool on_message(const MessagePtr& message, std::uint16_t packet_id) override;
     void on_settled(PublishTag tag, ReasonCode reason) override;
     void on_subscribed(std::string_view filter, ReasonCode reason) override;
+    bool on_auth(const Auth& auth) override;
     // StreamHandler
     void on_data(ByteView bytes) override;
     void on_closed(const Error& why) override;

@@ -1,6 +1,6 @@
 #pragma once
-// The client's inside. client_session.cpp holds what leads to and from a connection, client_flow.cpp the
-// messages.
+// The client's inside. client_session.cpp holds what leads to and from a connection, client_auth.cpp its AUTH
+// packets, client_flow.cpp the messages.
 
 #include "mqtt/client.h"
 #include "mqtt/codec.h"
@@ -10,6 +10,9 @@
 #include <vector>
 
 namespace brim::mqtt {
+
+/// tick() is to be called again within this.
+inline constexpr Duration client_tick_max = std::chrono::seconds{60};
 
 class Client::Core {
 public:
@@ -28,6 +31,10 @@ public:
 
     void disconnect(ReasonCode reason, Mono now);
 
+    // client_auth.cpp
+    Result<void> authenticate(ByteView auth_data, Mono now);
+    Result<void> reauthenticate(ByteView auth_data, Mono now);
+
     // client_flow.cpp
     std::size_t quota() const;
     Result<void> publish(const Message& message, PublishTag tag, Mono now);
@@ -41,6 +48,7 @@ public:
 
 private:
     enum class Stage : std::uint8_t { idle, connecting, up };
+    enum class AuthTurn : std::uint8_t { over, own, server };
     enum class State : std::uint8_t { wait_puback, wait_pubrec, wait_pubcomp, done };
 
     /// One place in the outbound window; places follow each other by packet id.
@@ -72,6 +80,13 @@ private:
     void stop(Error why);
     void refuse(const PacketError& error);
     void send(ByteView bytes, Mono now);
+
+    // client_auth.cpp
+    void handle_auth(const Frame& frame, Mono now);
+    bool take_auth_success(const Connack& connack, Mono now);
+    void refuse_auth(Mono now);
+    Result<void> send_auth(ReasonCode reason, ByteView auth_data, Mono now);
+    Mono tick_auth(Mono now);
 
     // client_flow.cpp
     void start_flow(bool session_present);
@@ -107,6 +122,10 @@ private:
     Mono last_received_{};
     Mono ping_sent_{};
     Mono connect_sent_{};
+    std::string auth_method_; ///< of the present CONNECT; empty = none
+    AuthTurn auth_turn_ = AuthTurn::over;
+    unsigned auth_rounds_ = 0; ///< AUTH 0x18 of the server in this exchange
+    Mono auth_sent_{};         ///< what the server has to answer
     // of the server, from CONNACK
     std::uint32_t server_packet_bytes_max_ = 0;
     std::uint16_t server_receive_maximum_ = 65'535;

@@ -8,8 +8,6 @@ namespace brim::mqtt {
 
 namespace {
 
-constexpr Duration tick_max = std::chrono::seconds{60};
-
 Errc errc_of(ReasonCode reason) {
     switch (reason) {
     case ReasonCode::not_authorized:
@@ -85,6 +83,12 @@ void Client::Core::connect(Mono now) {
     packet.session_expiry_s = options_.session_expiry_s;
     packet.receive_maximum = std::max<std::uint16_t>(1, options_.receive_maximum);
     packet.packet_bytes_max = options_.packet_bytes_max;
+    auth_method_ = is_v5 ? options_.auth_method : std::string();
+    auth_turn_ = auth_method_.empty() ? AuthTurn::over : AuthTurn::server;
+    auth_rounds_ = 0;
+    packet.has_auth_method = !auth_method_.empty();
+    packet.auth_method = auth_method_;
+    packet.auth_data = packet.has_auth_method ? ByteView(options_.auth_data) : ByteView();
     for (const auto& [name, value] : options_.user_properties)
         packet.user_properties.emplace_back(name, value);
     scratch_.clear();
@@ -95,6 +99,7 @@ void Client::Core::connect(Mono now) {
 void Client::Core::closed() {
     stage_ = Stage::idle;
     is_ping_pending_ = false;
+    auth_turn_ = AuthTurn::over;
     framer_ = Framer(0);
     requests_.clear();
     acks_.release(); // the server sends again what it has no answer for
@@ -151,6 +156,8 @@ void Client::Core::handle(const Frame& frame, Mono now) {
     if (stage_ == Stage::connecting) {
         if (frame.type == PacketType::connack) {
             handle_connack(frame, now);
+        } else if (frame.type == PacketType::auth) {
+            handle_auth(frame, now);
         } else {
             refuse({ReasonCode::protocol_error, "a packet before CONNACK"});
         }
@@ -184,6 +191,9 @@ void Client::Core::handle(const Frame& frame, Mono now) {
     case PacketType::disconnect:
         handle_disconnect(frame);
         return;
+    case PacketType::auth:
+        handle_auth(frame, now);
+        return;
     default:
         refuse({ReasonCode::protocol_error, "a packet that servers do not send here"});
     }
@@ -211,6 +221,8 @@ void Client::Core::handle_connack(const Frame& frame, Mono now) {
     server_qos_max_ = packet->qos_max;
     server_retain_available_ = packet->retain_available;
     const std::uint64_t connection = connection_;
+    if (!take_auth_success(*packet, now))
+        return;
     // 3.1 cannot say whether it knew us: with a kept session it is taken to.
     const bool is_present = version_ == ProtocolVersion::v31 ? !options_.clean_start && has_connected_before_
                                                              : packet->session_present;
@@ -237,7 +249,7 @@ void Client::Core::handle_disconnect(const Frame& frame) {
 
 Mono Client::Core::tick(Mono now) {
     if (stage_ == Stage::idle)
-        return now + tick_max;
+        return now + client_tick_max;
     if (stage_ == Stage::connecting) {
         const Mono due = connect_sent_ + options_.connack_wait_max;
         if (due > now)
@@ -248,33 +260,34 @@ Mono Client::Core::tick(Mono now) {
              "no CONNACK came in time",
              "check that the server is reachable and not overloaded"}
         );
-        return now + tick_max;
+        return now + client_tick_max;
     }
-    if (keepalive_s_ == 0)
-        return now + tick_max;
+    const Mono auth_due = tick_auth(now);
+    if (stage_ == Stage::idle || keepalive_s_ == 0)
+        return auth_due;
     const Duration keepalive = std::chrono::seconds{keepalive_s_};
     if (is_ping_pending_) {
         const Mono due = ping_sent_ + keepalive / 2;
         if (due > now)
-            return due;
+            return std::min(due, auth_due);
         stop(
             {Errc::timeout,
              "MQTT connection",
              "no PINGRESP within half the keep-alive",
              "check the network to the server"}
         );
-        return now + tick_max;
+        return now + client_tick_max;
     }
     // A server that has gone silent is asked as well: while publishes go out, nothing else would tell.
     const Mono due = std::min(last_sent_, last_received_) + keepalive;
     if (due > now)
-        return std::min(due, now + tick_max);
+        return std::min(due, auth_due);
     scratch_.clear();
     encode_pingreq(scratch_);
     is_ping_pending_ = true;
     ping_sent_ = now;
     send(scratch_, now);
-    return now + keepalive / 2;
+    return std::min(now + keepalive / 2, auth_due);
 }
 
 void Client::Core::disconnect(ReasonCode reason, Mono now) {

@@ -1,4 +1,4 @@
-// From the first byte of a connection to its end: CONNECT, admission, the dispatch of packets.
+// From the first byte of a connection to its end: CONNECT, the dispatch of packets.
 
 #include "mqtt/internal/core.h"
 
@@ -34,8 +34,6 @@ std::optional<ReasonCode> objection(const Connect& connect, const BrokerLimits& 
         if (!is_allowed)
             return ReasonCode::client_identifier_not_valid; // 3.1.1 section 3.1.3.1
     }
-    if (connect.has_auth_method)
-        return ReasonCode::bad_authentication_method;
     return std::nullopt;
 }
 
@@ -141,10 +139,15 @@ void Broker::Core::work(ConnId id, ByteView bytes, Mono now) {
             frame = **next;
         }
         conn->last_packet = now;
+        const bool was_up = conn->stage == Stage::up;
         handle(id, frame, now);
         conn = conns_.find(id);
         if (conn == nullptr)
             return;
+        if (!was_up && conn->stage == Stage::up && is_too_early(*conn, bytes)) {
+            protocol_end(id, ReasonCode::protocol_error, now);
+            return;
+        }
         if (conn->rate && frame.type == PacketType::publish)
             charge(id, *conn, frame.body.size(), now);
         if (conn->is_blocked || conn->is_throttled || conn->stage == Stage::waiting)
@@ -207,6 +210,10 @@ void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
         handle_fresh(id, frame, now);
         return;
     }
+    if (conn.stage == Stage::proving) {
+        handle_proving(id, frame, now);
+        return;
+    }
     if (conn.is_traced)
         host_.on_packet(view(*sessions_.find(conn.session)), true, frame.type, frame.flags, frame.body);
     switch (frame.type) {
@@ -248,12 +255,9 @@ void Broker::Core::handle(ConnId id, const Frame& frame, Mono now) {
         send(id, scratch_);
         release_idle(*sessions_.find(conn.session)); // who pings has nothing else to do
         return;
-    case PacketType::auth: {
-        // No method was agreed on; what is malformed is told as such [MQTT-3.15.1-1].
-        const Decoded<Auth> packet = decode_auth(frame, conn.version, codec_limits_);
-        protocol_end(id, packet ? ReasonCode::protocol_error : packet.error().reason, now);
+    case PacketType::auth:
+        handle_auth(id, frame, now);
         return;
-    }
     default:
         // A second CONNECT, or a packet only servers send.
         protocol_end(id, ReasonCode::protocol_error, now);
@@ -275,7 +279,10 @@ void Broker::Core::handle_fresh(ConnId id, const Frame& frame, Mono now) {
     conn.version = connect->version;
     conn.packet_bytes_max = connect->packet_bytes_max;
     conn.stage = Stage::waiting;
-    if (const auto reason = objection(*connect, limits_)) {
+    auto reason = objection(*connect, limits_);
+    if (!reason && connect->has_auth_method)
+        reason = begin_auth(id, *connect);
+    if (reason) {
         refuse(id, *reason, {}, now);
         return;
     }
@@ -303,11 +310,8 @@ void Broker::Core::refuse_bad_connect(ConnId id, const Frame& frame, ReasonCode 
     send(id, scratch_);
 }
 
-void Broker::Core::refuse(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now) {
-    const Turn turn(*this, now);
+void Broker::Core::refuse_connect(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now) {
     const Conn* conn = conns_.find(id);
-    if (conn == nullptr || conn->stage != Stage::waiting)
-        return;
     Connack connack;
     connack.reason = is_failure(reason) ? fitting_reason(PacketType::connack, reason) // [MQTT-3.2.2-8]
                                         : ReasonCode::unspecified_error;
@@ -324,126 +328,12 @@ void Broker::Core::refuse(ConnId id, ReasonCode reason, std::string_view reason_
     end(id, Ended::protocol_error, std::nullopt, now);
 }
 
-bool Broker::Core::refuse_will(ConnId id, const Admission& admission, Mono now) {
-    Conn& conn = *conns_.find(id);
-    PendingConnect& pending = *conn.more->pending;
-    if (!pending.will)
-        return false;
-    if (!admission.will_allowed) {
-        pending.will.reset();
-        return false;
-    }
-    const bool is_qos_too_high = pending.will->qos > admission.qos_max;
-    const bool is_retain_refused = pending.will->retain && !admission.retain_available;
-    if (!is_qos_too_high && !is_retain_refused)
-        return false;
-    if (conn.version == ProtocolVersion::v5) {
-        refuse(
-            id, is_qos_too_high ? ReasonCode::qos_not_supported : ReasonCode::retain_not_supported, {}, now
-        );
-        return true;
-    }
-    auto will = std::make_shared<Message>(*pending.will); // 3.x cannot be told: what we can do of it is done
-    will->qos = std::min(will->qos, admission.qos_max);
-    will->retain = will->retain && admission.retain_available;
-    pending.will = std::move(will);
-    return false;
-}
-
-void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
-    const Turn turn(*this, now);
-    Conn* conn = conns_.find(id);
-    if (conn == nullptr || conn->stage != Stage::waiting || !conn->more || !conn->more->pending)
-        return;
-    BRIM_ASSERT(!admission.session_key.empty(), "an admitted session has a key");
-    if (refuse_will(id, admission, now))
-        return;
-    // Before the session is touched. A client that has room for CONNACK has it for all answers of fixed size.
-    if (conn->packet_bytes_max != 0) {
-        scratch_.clear();
-        encode_connack(
-            scratch_, connack_for(conn->version, *conn->more->pending, admission, false), conn->version
-        );
-        if (scratch_.size() > conn->packet_bytes_max) {
-            refuse(id, ReasonCode::packet_too_large, {}, now); // [MQTT-3.1.2-24]
-            return;
-        }
-    }
-    if (journal_ != nullptr && refuse_unkept(id, admission, now))
-        return;
-    const std::unique_ptr<PendingConnect> pending = std::move(conn->more->pending);
-    const JournalNumber before = written();
-    bool is_present = false;
-    const SessionId session_id = attach(id, *pending, admission, is_present, now);
-    conn = conns_.find(id);
-    if (conn == nullptr)
-        return;
-    if (session_id == 0) {
-        refuse(id, ReasonCode::quota_exceeded, {}, now);
-        return;
-    }
-    const Session& session = *sessions_.find(session_id);
-    conn->stage = Stage::up;
-    conn->session = session_id;
-    conn->receive_maximum = std::min(pending->receive_maximum, limits_.inflight_count_max);
-    conn->alias_out_max = std::min(pending->topic_alias_max, limits_.topic_alias_max);
-    conn->last_packet = now;
-    conn->up_since_s = static_cast<std::uint32_t>(ms_of(now) / 1'000);
-    set_rate(*conn, admission);
-    ++stats_.connections;
-    conn->keepalive_s = keepalive_for(conn->version, *pending, admission);
-    scratch_.clear();
-    encode_connack(scratch_, connack_for(conn->version, *pending, admission, is_present), conn->version);
-    send_when_stable(id, written_since(before), scratch_);
-    // The entry of CONNECT's deadline goes on as that of keep-alive, unless that is sooner.
-    if (conn->keepalive_s != 0 && keepalive_due(*conn) < now + limits_.connect_wait_max)
-        conn_timers_.push(keepalive_due(*conn), id);
-    host_.on_up(view(session));
-    if (conns_.find(id) == nullptr)
-        return;
-    pump(session_id, now);
-    resumes_.push_back(id);
-}
-
-std::uint16_t Broker::Core::keepalive_for(
-    ProtocolVersion version, const PendingConnect& pending, const Admission& admission
-) const {
-    if (version != ProtocolVersion::v5)
-        return pending.keepalive_s;
-    const std::uint16_t wanted = admission.keepalive_s != 0 ? admission.keepalive_s : pending.keepalive_s;
-    return wanted == 0 ? limits_.keepalive_s_max : std::min(wanted, limits_.keepalive_s_max);
-}
-
-std::uint32_t Broker::Core::session_expiry_for(ProtocolVersion version, const PendingConnect& pending) const {
-    if (version == ProtocolVersion::v5)
-        return std::min(pending.session_expiry_s, limits_.session_expiry_s_max);
-    return pending.clean_start ? 0 : limits_.session_expiry_s_max;
-}
-
-Connack Broker::Core::connack_for(
-    ProtocolVersion version, const PendingConnect& pending, const Admission& admission, bool present
-) const {
-    Connack connack;
-    connack.session_present = present;
-    if (version != ProtocolVersion::v5)
-        return connack;
-    connack.server_keepalive_s = keepalive_for(version, pending, admission);
-    connack.has_server_keepalive = connack.server_keepalive_s != pending.keepalive_s;
-    connack.session_expiry_s = session_expiry_for(version, pending);
-    connack.has_session_expiry = connack.session_expiry_s != pending.session_expiry_s;
-    connack.receive_maximum = limits_.inflight_count_max;
-    connack.qos_max = admission.qos_max;
-    connack.retain_available = admission.retain_available;
-    connack.wildcard_available = admission.wildcard_available;
-    connack.subscription_ids_available = admission.subscription_ids_available;
-    connack.packet_bytes_max = limits_.packet_bytes_max;
-    connack.topic_alias_max = limits_.topic_alias_max;
-    if (pending.client_id.empty())
-        connack.assigned_client_id = admission.assigned_client_id;
-    return connack;
-}
-
 void Broker::Core::protocol_end(ConnId id, ReasonCode reason, Mono now) {
+    const Conn* conn = conns_.find(id);
+    if (conn != nullptr && conn->stage == Stage::proving) {
+        refuse_connect(id, reason, {}, now); // its CONNECT still waits for an answer
+        return;
+    }
     end(id, Ended::protocol_error, reason, now);
 }
 
@@ -455,6 +345,7 @@ void Broker::Core::end(
         return;
     const bool is_up = conn->stage == Stage::up;
     const SessionId session_id = conn->session;
+    const bool is_exchange_open = conn->auth() != nullptr && conn->auth()->turn != AuthTurn::over;
     const bool is_unanswered = drop_held(*conn);
     if (is_up && !is_unanswered && say && conn->version == ProtocolVersion::v5 && !is_transport_gone) {
         Disconnect packet;
@@ -467,6 +358,8 @@ void Broker::Core::end(
     conns_.release(id);
     if (!is_transport_gone)
         host_.close(id);
+    if (is_exchange_open)
+        host_.on_auth_over(id);
     if (!is_up)
         return;
     --stats_.connections;

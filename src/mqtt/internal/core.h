@@ -1,6 +1,7 @@
 #pragma once
-// The broker's inside: one class, its members in files by theme (connection, inbound, outbound, subscribe,
-// route, retained, session life, timers). See README.md for the order of things.
+// The broker's inside: one class, its members in files by theme (connection, admission, authenticate,
+// inbound, outbound, subscribe, route, retained, session life, timers). See README.md for the order of
+// things.
 
 #include "mqtt/internal/key_index.h"
 #include "mqtt/internal/message_pool.h"
@@ -52,11 +53,18 @@ public:
     void data(ConnId id, ByteView bytes, Mono now);
     void closed(ConnId id, Mono now);
     void congested(ConnId id, bool is_congested, Mono now);
-    void accept(ConnId id, const Admission& admission, Mono now);
-    void refuse(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now);
     void shutdown(Mono now);
 
     void set_wall(WallTime wall, Mono now) { wall_base_ms_ = wall.ms - ms_of(now); }
+
+    // admission.cpp
+    void accept(ConnId id, const Admission& admission, Mono now);
+
+    // authenticate.cpp
+    void refuse(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now);
+    void continue_auth(ConnId id, ByteView auth_data, std::string_view reason_text, Mono now);
+    void
+    reauthenticated(ConnId id, std::string_view principal, std::uint64_t user, ByteView auth_data, Mono now);
 
     // inbound.cpp
     void complete(AckToken token, ReasonCode reason, Mono now);
@@ -120,14 +128,26 @@ private:
     void refuse_bad_connect(ConnId id, const Frame& frame, ReasonCode reason);
     void end(ConnId id, Ended why, std::optional<ReasonCode> say, Mono now, bool is_transport_gone = false);
     void protocol_end(ConnId id, ReasonCode reason, Mono now);
+    void send(ConnId id, ByteView bytes);
+    void refuse_connect(ConnId id, ReasonCode reason, std::string_view reason_text, Mono now);
+
+    // admission.cpp
     std::uint16_t
     keepalive_for(ProtocolVersion version, const PendingConnect& pending, const Admission& admission) const;
     std::uint32_t session_expiry_for(ProtocolVersion version, const PendingConnect& pending) const;
     Connack connack_for(
-        ProtocolVersion version, const PendingConnect& pending, const Admission& admission, bool present
+        const Conn& conn, const PendingConnect& pending, const Admission& admission, bool present
     ) const;
-    void send(ConnId id, ByteView bytes);
     bool refuse_will(ConnId id, const Admission& admission, Mono now);
+
+    // authenticate.cpp
+    std::optional<ReasonCode> begin_auth(ConnId id, const Connect& connect);
+    void handle_proving(ConnId id, const Frame& frame, Mono now);
+    void handle_auth(ConnId id, const Frame& frame, Mono now);
+    void take_auth(ConnId id, const Auth& packet, Mono now);
+    bool send_auth(ConnId id, ReasonCode reason, ByteView data, std::string_view text, Mono now);
+    void run_auth_timers(Mono now);
+    static bool is_too_early(const Conn& conn, ByteView unread);
 
     // session_life.cpp
     SessionId
@@ -318,6 +338,7 @@ private:
     TimerHeap conn_timers_; ///< one entry a connection: CONNECT's deadline, then keep-alive
     TimerHeap session_timers_;
     TimerHeap throttle_timers_;         ///< when connections above their rate are read from again
+    TimerHeap auth_timers_;             ///< re-authentications, at most one entry a connection
     std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
     std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send

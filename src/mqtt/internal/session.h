@@ -40,8 +40,23 @@ struct Aliases {
 
 enum class Stage : std::uint8_t {
     fresh,   ///< nothing but a CONNECT may come
-    waiting, ///< the host has not answered CONNECT yet
+    waiting, ///< the host has not answered CONNECT or AUTH yet
+    proving, ///< the host asked for AUTH: that or DISCONNECT may come
     up
+};
+
+/// Who has the word in an authentication exchange.
+enum class AuthTurn : std::uint8_t { over, host, client };
+
+/// Of a connection whose CONNECT named an authentication method, as long as it lives.
+struct AuthExchange {
+    std::string method;
+    std::uint32_t rounds = 0; ///< AUTH packets of the client in this exchange
+    std::size_t bytes = 0;    ///< its authentication data in this exchange
+    Mono due{};               ///< of a re-authentication; CONNECT has its own deadline
+    AuthTurn turn = AuthTurn::host;
+    bool wants_text = true; ///< Request Problem Information [MQTT-3.1.2-29]
+    bool is_armed = false;  ///< has its entry in Core::auth_timers_
 };
 
 /// Output that promises what is not safe yet, and what came behind it.
@@ -54,6 +69,7 @@ struct HeldOutput {
 struct ConnMore {
     Framer framer{0}; ///< with an incomplete packet
     std::unique_ptr<PendingConnect> pending;
+    std::unique_ptr<AuthExchange> auth;
     Bytes backlog; ///< bytes that came while waiting or blocked
     Aliases aliases_in;
     std::map<std::string, std::uint16_t, std::less<>> aliases_out;
@@ -61,7 +77,7 @@ struct ConnMore {
     std::size_t held_bytes = 0;
 
     bool idle() const {
-        return framer.idle() && !pending && backlog.empty() && aliases_in.names.empty() &&
+        return framer.idle() && !pending && !auth && backlog.empty() && aliases_in.names.empty() &&
                aliases_out.empty() && held.empty();
     }
 };
@@ -116,6 +132,8 @@ struct Conn {
     }
 
     bool has_backlog() const { return more && !more->backlog.empty(); }
+
+    AuthExchange* auth() const { return more ? more->auth.get() : nullptr; }
 
     bool has_held() const { return more && !more->held.empty(); }
 

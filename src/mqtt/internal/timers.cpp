@@ -57,7 +57,7 @@ void Broker::Core::run_conn_timer(ConnId id, Mono now) {
     const Conn* conn = conns_.find(id);
     if (conn == nullptr)
         return;
-    if (conn->stage == Stage::fresh) {
+    if (conn->stage == Stage::fresh || conn->stage == Stage::proving) {
         end(id, Ended::network, std::nullopt, now);
         return;
     }
@@ -121,6 +121,7 @@ Mono Broker::Core::tick(Mono now) {
         const TimerHeap::Entry entry = session_timers_.pop();
         run_session_timer(entry.id, entry.due, now);
     }
+    run_auth_timers(now);
     run_replays(now);
     if (now - pool_trimmed_ >= tick_max) {
         pool_trimmed_ = now;
@@ -134,6 +135,8 @@ Mono Broker::Core::tick(Mono now) {
         next = std::min(next, session_timers_.next());
     if (!throttle_timers_.empty())
         next = std::min(next, throttle_timers_.next());
+    if (!auth_timers_.empty())
+        next = std::min(next, auth_timers_.next());
     if (!replaying_.empty())
         next = std::min(next, now + replay_step);
     return next;

@@ -22,6 +22,12 @@ struct Down {
     Ended why;
 };
 
+struct SaidAuth {
+    ConnId conn;
+    ReasonCode reason;
+    Bytes data;
+};
+
 struct Published {
     std::string key;
     MessagePtr message;
@@ -50,6 +56,10 @@ public:
         ++connects;
         last_password = connect.password;
         last_connect_user_properties = connect.user_properties.size();
+        if (connect_hook) {
+            connect_hook(conn, connect);
+            return;
+        }
         if (answer_later) {
             waiting.push_back(conn);
             return;
@@ -73,7 +83,17 @@ public:
     void on_packet(const ConnView&, bool is_inbound, PacketType type, std::uint8_t, ByteView) override {
         if (packet_hook)
             packet_hook(is_inbound, type);
+    bool offers_auth(ConnId, std::string_view method) const override {
+        return !auth_method.empty() && method == auth_method;
     }
+
+    void on_auth(ConnId conn, const Auth& auth) override {
+        auths.push_back({conn, auth.reason, Bytes(auth.auth_data)});
+        if (auth_hook)
+            auth_hook(conn, auth);
+    }
+
+    void on_auth_over(ConnId conn) override { auths_over.push_back(conn); }
 
     bool authorise(const ConnView& who, Action action, std::string_view topic) override {
         asked.emplace_back(action, topic);
@@ -109,6 +129,9 @@ public:
     std::set<ConnId> paused;
     std::vector<ConnId> waiting;
     std::vector<std::pair<Action, std::string>> asked;
+    std::string auth_method; ///< the one that is offered; empty = none
+    std::vector<SaidAuth> auths;
+    std::vector<ConnId> auths_over;
     std::vector<Published> published;
     std::vector<std::string> ups;
     std::vector<std::uint64_t> epochs;
@@ -123,6 +146,8 @@ public:
     std::function<bool(const ConnView&, Action, std::string_view)> permit;
     std::function<Verdict(const ConnView&, const MessagePtr&, AckToken)> judge;
     std::function<void(const ConnView&)> up_hook;
+    std::function<void(ConnId, const Connect&)> connect_hook;
+    std::function<void(ConnId, const Auth&)> auth_hook;
     std::function<void(ConnId)> after_send;
     std::function<void(bool, PacketType)> packet_hook;
 };

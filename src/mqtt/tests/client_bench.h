@@ -42,6 +42,11 @@ public:
         subscribed[std::string(filter)] = reason;
     }
 
+    bool on_auth(const Auth& auth) override {
+        auths.emplace_back(auth.reason, auth.auth_data);
+        return auth_hook && auth_hook(auth);
+    }
+
     Bytes out;
     std::vector<Error> closes;
     int connects = 0;
@@ -53,6 +58,8 @@ public:
     std::map<PublishTag, ReasonCode> reasons;
     std::map<std::string, ReasonCode> subscribed;
     std::function<void()> connected_hook;
+    std::vector<std::pair<ReasonCode, Bytes>> auths;
+    std::function<bool(const Auth&)> auth_hook;
 };
 
 inline Message to(std::string topic, std::uint8_t qos = 1) {
