@@ -15,7 +15,8 @@ constexpr int kept_bytes_max = 2 * 1024 * 1024;
 
 } // namespace
 
-RealEnv::RealEnv(Log& log, Metrics& metrics) : log_(log), metrics_(metrics), loop_(log), net_(loop_, log) {
+RealEnv::RealEnv(Log& log, Metrics& metrics)
+    : log_(log), metrics_(metrics), loop_(log), net_(loop_, log, &metrics) {
     ::mallopt(M_MMAP_THRESHOLD, mapped_bytes_min);
     ::mallopt(M_TRIM_THRESHOLD, kept_bytes_max);
 }

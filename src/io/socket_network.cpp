@@ -14,10 +14,15 @@ constexpr std::size_t buffer_bytes_kept_max = 64 * 1024;
 
 } // namespace
 
-SocketNetwork::SocketNetwork(EpollLoop& loop, Log& log)
+SocketNetwork::SocketNetwork(EpollLoop& loop, Log& log, Metrics* metrics)
     : loop_(loop), log_(log), resolver_(loop),
       read_buffer_(std::make_unique<std::array<char, SocketLimits::read_bytes_max>>()),
-      reserve_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+      reserve_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
+    if (metrics != nullptr)
+        refused_ = &metrics->counter(
+            "brim_accept_failed", "Connections closed at once, by what was lacking", R"(reason="descriptors")"
+        );
+}
 
 SocketNetwork::~SocketNetwork() {
     *alive_ = false;
@@ -76,6 +81,24 @@ void SocketNetwork::linger(Descriptor fd, std::unique_ptr<OutputBuffer> unsent) 
 
 void SocketNetwork::linger_ended(LingeringSocket& socket) {
     lingering_.erase(&socket);
+}
+
+void SocketNetwork::count_refusal(const Endpoint& at, std::string_view cause) {
+    if (refused_ != nullptr)
+        refused_->add();
+    ++refusals_;
+    const bool is_first = refusal_logged_ == Mono{};
+    if (!is_first && loop_.now() - refusal_logged_ < SocketLimits::refusal_log_every)
+        return;
+    refusal_logged_ = loop_.now();
+    log_.warn(
+        "net",
+        "connections refused: too many are open",
+        {{"address", at.text()},
+         {"cause", cause},
+         {"refused", std::exchange(refusals_, 0)},
+         {"fix", "raise the open-file limit (LimitNOFILE=, ulimit -n)"}}
+    );
 }
 
 } // namespace brim::io

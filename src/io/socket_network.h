@@ -4,6 +4,7 @@
 // Cost on the data path: one recv per readable event (a short read means empty), one send per stream and
 // turn, EPOLLOUT only after a partial send. An idle stream owns no buffer.
 
+#include "base/metrics.h"
 #include "io/epoll_loop.h"
 #include "io/internal/resolver.h"
 #include "io/net.h"
@@ -22,7 +23,11 @@ struct SocketLimits {
     static constexpr int accepts_per_turn_max = 64; ///< of one listener; the rest waits for the next turn
     static constexpr Duration close_wait_max = 5s;  ///< flush and the peer's end after close()
     static constexpr Duration accept_pause = 100ms; ///< when the system gives no descriptor at all
-    static constexpr Duration attempt_min = 250ms;  ///< for each address of a name
+    /// Descriptors that accepted connections leave to files, the log's next segment, timers, outgoing
+    /// connections; of a limit below 256 it is a quarter.
+    static constexpr std::uint64_t descriptors_kept = 64;
+    static constexpr Duration refusal_log_every = 10s; ///< one line for all refused meanwhile
+    static constexpr Duration attempt_min = 250ms;     ///< for each address of a name
 };
 
 /// Bytes on their way out: appended behind, sent from the front.
@@ -63,7 +68,8 @@ class LingeringSocket;
 /// owned and flushed by the network, so destroying a stream after close() loses nothing.
 class SocketNetwork final : public Network {
 public:
-    SocketNetwork(EpollLoop& loop, Log& log);
+    /// `metrics`, when given, gets brim_accept_failed.
+    SocketNetwork(EpollLoop& loop, Log& log, Metrics* metrics = nullptr);
     ~SocketNetwork() override;
 
     /// A TCP host must be an address or "localhost". [::] also takes IPv4. A unix socket gets mode 0600.
@@ -86,6 +92,7 @@ private:
     void give_buffer(std::unique_ptr<OutputBuffer> buffer);
     void linger(Descriptor fd, std::unique_ptr<OutputBuffer> unsent);
     void linger_ended(LingeringSocket& socket);
+    void count_refusal(const Endpoint& at, std::string_view cause);
 
     EpollLoop& loop_;
     Log& log_;
@@ -97,8 +104,11 @@ private:
     std::array<std::vector<SocketStream*>, 2> dirty_;
     std::size_t dirty_side_ = 0;
     SocketStream* draining_ =
-        nullptr;         ///< whose on_drained() is on the stack; null again once it is destroyed
-    Descriptor reserve_; ///< given up for a moment to refuse a connection when descriptors run out
+        nullptr;                 ///< whose on_drained() is on the stack; null again once it is destroyed
+    Counter* refused_ = nullptr; ///< brim_accept_failed
+    std::uint64_t refusals_ = 0; ///< since the last line in the log
+    Mono refusal_logged_{};      ///< epoch: never
+    Descriptor reserve_;         ///< given up for a moment to refuse a connection when descriptors run out
     std::unordered_map<LingeringSocket*, std::unique_ptr<LingeringSocket>> lingering_;
     /// Tells posted work that the network is gone; shared with that work alone.
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

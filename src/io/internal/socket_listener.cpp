@@ -4,11 +4,13 @@
 #include "io/internal/port_holder.h"
 #include "io/internal/socket_stream.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -53,6 +55,15 @@ Result<void> remove_stale(const Endpoint& at, const SocketAddress& address) {
     if (::unlink(at.host.c_str()) != 0 && errno != ENOENT)
         return fail(errno_error(at.text(), errno));
     return {};
+}
+
+/// The system gives the lowest free number: a high one means that all below are taken.
+bool is_beyond_reserve(const Descriptor& fd) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    const rlim_t kept = std::min<rlim_t>(SocketLimits::descriptors_kept, limit.rlim_cur / 4);
+    return static_cast<rlim_t>(fd.value()) >= limit.rlim_cur - kept;
 }
 
 Error bind_error(const Endpoint& at, int errno_value) {
@@ -142,6 +153,12 @@ private:
                     refuse(error);
                 break;
             }
+            if (is_beyond_reserve(fd)) {
+                network_.count_refusal(
+                    local_, "the rest is kept for files and the program's own connections"
+                );
+                continue; // closed here
+            }
             accept(std::move(fd), from);
             if (gone)
                 return;
@@ -163,11 +180,7 @@ private:
     /// No descriptor left: the waiting connection is taken with the reserve and closed, so that its client
     /// learns of it and the listener does not stay readable for ever.
     void refuse(int errno_value) {
-        network_.log_.warn(
-            "net",
-            "connection refused: no descriptor for it, raise the open-file limit",
-            {{"address", local_.text()}, {"error", errno_error("accept", errno_value).cause}}
-        );
+        network_.count_refusal(local_, errno_error("accept", errno_value).cause);
         if (errno_value == EMFILE && network_.reserve_) {
             network_.reserve_.reset();
             {

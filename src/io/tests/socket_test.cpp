@@ -1,6 +1,7 @@
 #include "loop_fixture.h"
 #include "stream_recorder.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <csignal>
 #include <netinet/in.h>
@@ -488,6 +489,58 @@ TEST_CASE("without descriptors a listener refuses instead of spinning, and serve
         fresh = std::move(*stream);
     });
     CHECK(pair.until([&] { return fresh && pair.server; }));
+}
+
+TEST_CASE("[F-89] connections leave descriptors to files, and are taken again when others are gone") {
+    LoopFixture fixture;
+    Metrics metrics;
+    SocketNetwork net(fixture.loop, fixture.log, &metrics);
+    std::vector<std::unique_ptr<Stream>> taken;
+    auto listener = net.listen(*Endpoint::parse("tcp:127.0.0.1:0"), [&](auto stream) {
+        taken.push_back(std::move(stream));
+    });
+    REQUIRE(listener.has_value());
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+    constexpr rlim_t limit = 200; // of which a quarter is kept
+    const rlimit tight{.rlim_cur = limit, .rlim_max = old.rlim_max};
+    std::vector<Descriptor> clients;
+    for (int i = 0; i < 20; ++i)
+        clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    std::vector<Descriptor> hoard;
+    do
+        hoard.emplace_back(::open("/dev/null", O_RDONLY));
+    while (hoard.back().value() < 144);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons((*listener)->local().port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const auto dial = [&](const Descriptor& client) {
+        ::connect(client.value(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+    };
+    for (auto& client : clients)
+        dial(client);
+    const auto refused = [&] {
+        std::size_t count = 0;
+        for (auto& client : clients) {
+            char byte = 0;
+            count += ::recv(client.value(), &byte, 1, MSG_DONTWAIT) == 0 ? 1 : 0;
+        }
+        return count;
+    };
+    CHECK(fixture.until([&] { return taken.size() == 5 && refused() == 15; }));
+    std::vector<Descriptor> files;
+    for (int i = 0; i < 45; ++i)
+        files.emplace_back(::open("/dev/null", O_RDONLY));
+    CHECK(std::ranges::all_of(files, [](const Descriptor& file) { return file.value() >= 0; }));
+    files.clear();
+    CHECK(metrics.text().find("brim_accept_failed_total{reason=\"descriptors\"} 15\n") != std::string::npos);
+    taken.erase(taken.begin());
+    clients.front() = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    dial(clients.front());
+    CHECK(fixture.until([&] { return taken.size() == 5; }));
+    ::setrlimit(RLIMIT_NOFILE, &old);
 }
 
 TEST_CASE("a thousand connections come and go and leave no descriptor, watch or timer behind") {
