@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "io/disk.h"
 #include "io/loop.h"
+#include "io/memory_limit.h"
 #include "io/net.h"
 
 #include <memory>
@@ -26,6 +27,13 @@ public:
     /// A new ordered background thread; `name` (at most 15 bytes) is what top(1) shows. At most 4,096 jobs
     /// wait.
     virtual std::unique_ptr<Worker> make_worker(std::string_view name) = 0;
+
+    /// What memory this program may use, and does. Limit 0 where that means nothing (simulator).
+    virtual MemoryUse memory() { return {}; }
+
+    /// Gives back to the system what buffers and allocator keep for later. Milliseconds; when memory is
+    /// short.
+    virtual void release_memory() {}
 };
 
 } // namespace brim::io

@@ -25,4 +25,9 @@ std::unique_ptr<Worker> RealEnv::make_worker(std::string_view name) {
     return std::make_unique<ThreadWorker>(loop_, log_, name);
 }
 
+void RealEnv::release_memory() {
+    net_.release_buffers();
+    ::malloc_trim(0);
+}
+
 } // namespace brim::io

@@ -28,6 +28,10 @@ public:
 
     std::unique_ptr<Worker> make_worker(std::string_view name) override;
 
+    MemoryUse memory() override { return memory_use(); }
+
+    void release_memory() override;
+
 private:
     Log& log_;
     Metrics& metrics_;

@@ -79,6 +79,9 @@ public:
     /// Sockets that are closed by their owner and still flushing.
     std::size_t lingering() const noexcept { return lingering_.size(); }
 
+    /// Frees the buffers that are kept for the next stream that writes.
+    void release_buffers() { spare_buffers_.clear(); }
+
 private:
     friend class SocketStream;
     friend class SocketListener;

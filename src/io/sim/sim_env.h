@@ -4,6 +4,7 @@
 #include "io/env.h"
 #include "io/sim/sim_disk_view.h"
 #include "io/sim/sim_loop.h"
+#include "io/sim/sim_machine.h"
 #include "io/sim/sim_network.h"
 
 #include <memory>
@@ -29,6 +30,8 @@ public:
     Metrics& metrics() override { return metrics_; }
 
     std::unique_ptr<Worker> make_worker(std::string_view name) override;
+
+    MemoryUse memory() override { return machine_.memory(); }
 
     SimLoop& sim_loop() noexcept { return loop_; }
 

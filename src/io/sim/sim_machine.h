@@ -58,6 +58,11 @@ public:
     /// The machine does nothing for a while (suspend, a stuck hypervisor); its peers go on.
     void freeze(Duration span);
 
+    /// What programs on it see of their memory; at first that there is no limit.
+    void set_memory(MemoryUse use) { memory_ = std::move(use); }
+
+    const MemoryUse& memory() const noexcept { return memory_; }
+
     /// For the simulator's own parts.
     Mono frozen_until() const noexcept { return frozen_until_; }
 
@@ -79,6 +84,7 @@ private:
     std::chrono::milliseconds wall_offset_{0};
     Mono booted_at_{};
     Mono frozen_until_{};
+    MemoryUse memory_;
     bool powered_ = true;
     unsigned boots_ = 1;
     unsigned processes_started_ = 0;
