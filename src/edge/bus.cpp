@@ -261,6 +261,8 @@ void Bus::take_offline(Device& device) {
 void Bus::on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) {
     if (reason == "no_session")
         return; // a request to a driver that just left: its sender gets a timeout
+    if (reason == "pressure")
+        return; // io::MemoryWatch has said so; its sender was told
     env().log().warn(
         "bus",
         "requests to a driver were dropped",

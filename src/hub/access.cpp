@@ -183,6 +183,8 @@ void Access::on_down(const ConnView& who, mqtt::Ended why) {
 
 void Access::on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) {
     dropped_.add(count);
+    if (reason == "pressure")
+        return; // one line tells of the shortage; one a message would make it worse
     env().log().warn(
         "access", "messages dropped", {{"session", session_key}, {"reason", reason}, {"count", count}}
     );

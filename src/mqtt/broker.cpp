@@ -53,6 +53,10 @@ Mono Broker::tick(Mono now) {
     return core_->tick(now);
 }
 
+void Broker::set_pressure(Pressure pressure) {
+    core_->set_pressure(pressure);
+}
+
 void Broker::accept(ConnId conn, const Admission& admission, Mono now) {
     core_->accept(conn, admission, now);
 }

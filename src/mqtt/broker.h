@@ -3,6 +3,7 @@
 // go in; bytes and decisions come out through BrokerHost. One Broker lives on one loop.
 
 #include "base/message.h"
+#include "base/pressure.h"
 #include "base/time.h"
 #include "mqtt/journal.h"
 #include "mqtt/packet.h"
@@ -49,6 +50,10 @@ struct BrokerLimits {
     Duration connect_wait_max = std::chrono::seconds{5};
     std::uint16_t keepalive_s_max = 64'800;       ///< longer ones (and 0) are cut to it by Server Keep Alive
     std::uint32_t session_expiry_s_max = 604'800; ///< 7 days
+    /// While memory is short: output that waits for a client before it gets no more QoS 0.
+    std::uint32_t pressed_output_bytes_max = 16'384;
+    /// At Pressure::critical: messages that wait for a client before it counts as one that takes none.
+    std::uint32_t pressed_queue_count_max = 32;
 };
 
 /// What the host answers to CONNECT.
@@ -123,6 +128,10 @@ public:
     virtual void close(ConnId conn) = 0;
     /// Stop or resume calling data() for this connection (receive budget used up).
     virtual void pause(ConnId conn, bool paused) = 0;
+
+    /// Bytes on their way to a connection. Asked while memory is short only.
+    virtual std::size_t queued(ConnId) { return 0; }
+
     /// A well-formed CONNECT. Answer with accept() or refuse(), inside this call or later; until then no
     /// other packet is handled (at most 64 KiB is buffered). `connect` is valid during the call only. One
     /// with an authentication method comes here only if offers_auth() said so, and may be answered with
@@ -156,8 +165,8 @@ public:
     virtual void on_down(const ConnView& who, Ended why) = 0;
     /// Messages that will not be delivered: `reason` is a metric label (queue_full, expired, too_large,
     /// qos0_slow, no_session, denied; not_stored: the journal takes nothing; retained_full: routed but not
-    /// retained; invalid: publish() was given a topic or text that MQTT forbids). QoS 0 for a session that is
-    /// offline is not counted.
+    /// retained; invalid: publish() was given a topic or text that MQTT forbids; pressure: memory is short).
+    /// QoS 0 for a session that is offline is not counted.
     virtual void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) = 0;
 
     /// A packet of a connection that is traced (Broker::trace): as it came, before it is judged, or as it
@@ -192,6 +201,7 @@ struct SessionView {
 
 struct BrokerStats {
     std::uint64_t connections = 0; ///< up now
+    std::uint64_t opening = 0;     ///< open, their CONNECT not answered yet
     std::uint64_t sessions = 0;    ///< including offline ones
     std::uint64_t subscriptions = 0;
     std::uint64_t retained = 0;
@@ -201,6 +211,10 @@ struct BrokerStats {
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
     std::uint64_t throttled = 0; ///< times a client was not read from for being above its rate
+    // While memory was short:
+    std::uint64_t shed_connects = 0;  ///< new clients that got 0x89
+    std::uint64_t shed_qos0 = 0;      ///< deliveries of QoS 0 to clients that were behind
+    std::uint64_t shed_publishes = 0; ///< QoS 1 and 2 that would have had to be held, refused with 0x97
 };
 
 class Broker {
@@ -227,6 +241,10 @@ public:
     /// Runs what is due: keep-alive, connect deadline, session expiry, delayed wills. Returns when to call
     /// again (at most 1 s away when anything is pending).
     Mono tick(Mono now);
+
+    /// How short memory is; none at first. See README.md for what is given up at which level. Not from inside
+    /// a call to the host.
+    void set_pressure(Pressure pressure);
 
     // --- the host's side
     void accept(ConnId conn, const Admission& admission, Mono now);

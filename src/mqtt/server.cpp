@@ -16,10 +16,20 @@ constexpr Duration pause_look = std::chrono::milliseconds{100};
 // A flood is told in one line of the log, and counted.
 constexpr Duration quiet_after_word = std::chrono::seconds{60};
 
+Counter& shed_counter(Metrics& metrics, std::string_view labels) {
+    return metrics.counter("brim_mqtt_shed", "What was given up while memory was short", labels);
+}
+
 } // namespace
 
 struct Server::Connection final : io::StreamHandler {
-    void on_data(ByteView bytes) override { owner->broker_.data(id, bytes, owner->now()); }
+    void on_data(ByteView bytes) override {
+        read_bytes += static_cast<std::uint32_t>(bytes.size());
+        owner->memory_.moved(bytes.size());
+        owner->broker_.data(id, bytes, owner->now());
+    }
+
+    void apply_pause() { stream->pause_reading(is_paused || is_slowed); }
 
     void on_drained() override {
         congested = false;
@@ -37,7 +47,10 @@ struct Server::Connection final : io::StreamHandler {
     ConnId id = 0;
     std::uint32_t place = ConnectionGate::no_place; ///< of its address at the gate
     EntranceId entrance{};
+    std::uint32_t read_bytes = 0; ///< since the last look at the memory while that is critical
     bool congested = false;
+    bool is_paused = false; ///< by the broker
+    bool is_slowed = false; ///< by us, because memory is short
 };
 
 struct Server::Entrance {
@@ -52,7 +65,11 @@ struct Server::Entrance {
 
 Server::Server(io::Env& env, BrokerLimits limits, std::unique_ptr<SessionLog> sessions)
     : env_(env), sessions_(std::move(sessions)), broker_(*this, limits, sessions_.get()), tick_(env.loop()),
-      sweep_(env.loop()) {
+      sweep_(env.loop()), shed_door_{shed_counter(env.metrics(), R"(what="door")")},
+      shed_connects_{shed_counter(env.metrics(), R"(what="connect")")},
+      shed_qos0_{shed_counter(env.metrics(), R"(what="qos0")")},
+      shed_publishes_{shed_counter(env.metrics(), R"(what="publish")")},
+      memory_(env, [this](Pressure pressure) { on_pressure(pressure); }) {
     if (!sessions_)
         return;
     sessions_->attach(broker_);
@@ -88,6 +105,8 @@ Result<io::Endpoint> Server::listen(const io::Endpoint& at, ListenerOptions opti
 }
 
 void Server::accepted(std::unique_ptr<io::Stream> stream, EntranceId by) {
+    if (!has_room())
+        return; // before a TLS handshake, which takes more than a session
     Entrance& at = entrance(by);
     if (const auto refusal = at.gate.enter())
         return rejected(at, ConnectionGate::name_of(*refusal), "connection closed");
@@ -117,7 +136,7 @@ void Server::read_header(std::unique_ptr<io::Stream> stream, EntranceId by) {
 }
 
 void Server::adopt(std::unique_ptr<io::Stream> stream, EntranceId by) {
-    if (stopped_)
+    if (stopped_ || !has_room())
         return;
     Entrance& at = entrance(by);
     if (const auto refusal = at.gate.enter())
@@ -174,7 +193,8 @@ void Server::begin(std::unique_ptr<io::Stream> stream, EntranceId by, std::uint3
     added.id = id;
     added.place = place_at_gate;
     added.entrance = by;
-    added.congested = false;
+    added.read_bytes = 0;
+    added.congested = added.is_paused = added.is_slowed = false;
     if (!tick_.running())
         schedule_tick(broker_.tick(now()));
     added.stream->start(added);
@@ -208,6 +228,7 @@ void Server::stop() {
     arriving_.clear();
     broker_.shutdown(now());
     tick_.stop();
+    memory_.stop();
 }
 
 void Server::close_sessions(std::move_only_function<void()> done) {
@@ -219,6 +240,7 @@ void Server::close_sessions(std::move_only_function<void()> done) {
 
 void Server::send(ConnId conn, ByteView bytes) {
     Connection* connection = find(conn);
+    memory_.moved(bytes.size());
     if (connection == nullptr || connection->stream->write(bytes) || connection->congested)
         return;
     connection->congested = true;
@@ -239,10 +261,63 @@ void Server::close(ConnId conn) {
 }
 
 void Server::pause(ConnId conn, bool paused) {
-    if (Connection* connection = find(conn); connection != nullptr)
-        connection->stream->pause_reading(paused);
+    Connection* connection = find(conn);
+    if (connection == nullptr)
+        return;
+    connection->is_paused = paused;
+    connection->apply_pause();
     if (paused && tick_due_ > now() + pause_look)
         schedule_tick(now() + pause_look);
+}
+
+std::size_t Server::queued(ConnId conn) {
+    const Connection* connection = find(conn);
+    return connection == nullptr ? 0 : connection->stream->queued();
+}
+
+/// While memory is short few may be on their way in at a time: those who never say CONNECT, or are in the
+/// middle of a TLS handshake, must not be what ends the program.
+bool Server::has_room() {
+    const bool is_free =
+        memory_.pressure() == Pressure::none || broker_.stats().opening < ServerLimits::pressed_opening_max;
+    turned_away_ += is_free ? 0 : 1;
+    return is_free;
+}
+
+void Server::on_pressure(Pressure pressure) {
+    broker_.set_pressure(pressure);
+    slow_down(pressure == Pressure::critical);
+    count_shed();
+}
+
+/// The publishers that sent most since the last look have a pause until the next one, so that what is on its
+/// way out can leave.
+void Server::slow_down(bool is_critical) {
+    for (const auto& chunk : connections_) {
+        for (std::size_t i = 0; i < chunk_size; ++i) {
+            Connection& each = chunk[i];
+            if (!each.stream)
+                continue;
+            const bool is_fast = each.read_bytes > ServerLimits::pressed_read_bytes_max;
+            each.read_bytes = 0;
+            if (each.is_slowed == (is_critical && is_fast))
+                continue;
+            each.is_slowed = !each.is_slowed;
+            each.apply_pause();
+        }
+    }
+}
+
+void Server::count_shed() {
+    const BrokerStats stats = broker_.stats();
+    const auto add = [](Shed& shed, std::uint64_t total) {
+        shed.shown.add(total - shed.counted);
+        shed.counted = total;
+    };
+    add(shed_door_, turned_away_);
+    add(shed_connects_, stats.shed_connects);
+    add(shed_qos0_, stats.shed_qos0);
+    add(shed_publishes_, stats.shed_publishes);
 }
 
 void Server::retire(ConnId conn) {

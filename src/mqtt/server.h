@@ -4,6 +4,7 @@
 // edge bus).
 
 #include "io/env.h"
+#include "io/memory_watch.h"
 #include "io/proxied_stream.h"
 #include "mqtt/broker.h"
 #include "mqtt/session_log.h"
@@ -18,6 +19,15 @@
 #include <vector>
 
 namespace brim::mqtt {
+
+/// Bounds of Server itself, beside those of its broker; see README.md, "When memory is short".
+struct ServerLimits {
+    static constexpr std::uint64_t pressed_opening_max =
+        64; ///< while memory is short: connections before CONNACK
+    /// At Pressure::critical: who sent more between two looks (1/4 s at most) is not read from until the
+    /// next.
+    static constexpr std::uint32_t pressed_read_bytes_max = 65'536;
+};
 
 /// What one listener bears; 0 is no limit. A connection above a limit is closed before anything is made for
 /// it, and counted as brim_mqtt_rejected{reason="..."}. An address is an IPv4 address or an IPv6 network of
@@ -92,6 +102,7 @@ public:
     void send(ConnId conn, ByteView bytes) final;
     void close(ConnId conn) final;
     void pause(ConnId conn, bool paused) final;
+    std::size_t queued(ConnId conn) final;
 
 protected:
     io::Env& env() { return env_; }
@@ -127,6 +138,16 @@ private:
     void schedule_tick(Mono due);
     void retire(ConnId conn);
     void sweep_retired();
+    bool has_room();
+    void on_pressure(Pressure pressure);
+    void slow_down(bool is_critical);
+    void count_shed();
+
+    /// One class of what is given up while memory is short.
+    struct Shed {
+        Counter& shown;
+        std::uint64_t counted = 0;
+    };
 
     io::Env& env_;
     std::unique_ptr<SessionLog> sessions_;
@@ -141,6 +162,12 @@ private:
     Mono tick_due_{};
     io::Timer sweep_;
     bool stopped_ = false;
+    std::uint64_t turned_away_ = 0; ///< connections closed before they were read from
+    Shed shed_door_;
+    Shed shed_connects_;
+    Shed shed_qos0_;
+    Shed shed_publishes_;
+    io::MemoryWatch memory_;
 };
 
 } // namespace brim::mqtt

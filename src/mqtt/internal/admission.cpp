@@ -55,7 +55,7 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
             return;
         }
     }
-    if (journal_ != nullptr && refuse_unkept(id, admission, now))
+    if (refuse_new(id, admission, now) || (journal_ != nullptr && refuse_unkept(id, admission, now)))
         return;
     const std::unique_ptr<PendingConnect> pending = std::move(conn->more->pending);
     const JournalNumber before = written();

@@ -81,6 +81,9 @@ public:
     // timers.cpp
     Mono tick(Mono now);
 
+    // pressure.cpp
+    void set_pressure(Pressure pressure);
+
     // keep.cpp
     void journal_stable(JournalNumber upto, Mono now);
     void journal_failed(ReasonCode reason, Mono now);
@@ -286,6 +289,14 @@ private:
     void fail_held(ConnId id, ReasonCode reason, Mono now);
     bool take_back(Session& session, ReasonCode reason);
 
+    // pressure.cpp
+    void release_spares();
+    void release_idle_parts();
+    bool refuse_new(ConnId id, const Admission& admission, Mono now);
+    bool is_shed_qos0(const Session& session);
+    bool must_hold(const Session& session);
+    bool is_shed(const Message& message, CachedMatches& slot);
+
     // restore.cpp
     bool restore_session(RestoredSession& kept, Mono now);
     bool restore_flow(Session& session, RestoredSession& kept, Mono now);
@@ -353,6 +364,7 @@ private:
     std::int64_t wall_base_ms_ = 0;
     int depth_ = 0;
     bool is_shut_ = false;
+    Pressure pressure_ = Pressure::none;
     bool was_full_ = false;                    ///< a queue refused the message that is being routed
     ReasonCode refused_ = ReasonCode::success; ///< why the message that is being routed went nowhere
     JournalNumber stable_ = 0;                 ///< everything written up to it is safe

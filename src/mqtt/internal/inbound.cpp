@@ -150,8 +150,9 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     const Verdict verdict = host_.on_publish(view(session), message, token);
     if (topic.data() != packet->topic.data())
         slot = &cache_slot(topic); // an alias stood for it
-    const bool is_routed = verdict == Verdict::route;
-    const std::size_t reached = is_routed ? route(message, *slot, now) : 1;
+    std::size_t reached = 1;
+    if (verdict == Verdict::route)
+        reached = is_shed(*message, *slot) ? 0 : route(message, *slot, now);
     settle(id, token, verdict, reached, written_since(before), now);
     inbound_ = std::move(packet);
 }

@@ -47,12 +47,15 @@ std::shared_ptr<Message> MessagePool::take() {
 }
 
 void MessagePool::trim() {
-    if (ring_.size() > taken_) {
-        ring_.clear();
-        ring_.shrink_to_fit();
-        next_ = 0;
-    }
+    if (ring_.size() > taken_)
+        clear();
     taken_ = 0;
+}
+
+void MessagePool::clear() {
+    ring_.clear();
+    ring_.shrink_to_fit();
+    next_ = 0;
 }
 
 } // namespace brim::mqtt

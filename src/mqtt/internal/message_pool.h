@@ -20,6 +20,8 @@ public:
     std::shared_ptr<Message> take();
     /// Gives back the memory of messages that nobody used since the last call. For now and then.
     void trim();
+    /// Gives back all that nobody else holds.
+    void clear();
 
     std::size_t kept() const { return ring_.size(); }
 

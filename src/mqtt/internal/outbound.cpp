@@ -51,6 +51,8 @@ Broker::Core::offer(SessionId id, Session& session, Delivery delivery, Mono now,
             dropped(session.identity.key(), "qos0_slow", 1);
             return Offered::dropped;
         }
+        if (is_shed_qos0(session))
+            return Offered::dropped;
     } else if (session.kept != 0) {
         // It leaves once it is safe: its packet identifier must name the same message after a restart.
         const Offered outcome = enqueue(session, std::move(delivery));

@@ -46,6 +46,8 @@ public:
     /// Removes what expired among the next `budget` topics in turn.
     void sweep(std::size_t budget, Mono now);
 
+    bool contains(std::string_view topic) const { return topics_.contains(topic); }
+
     std::size_t size() const { return topics_.size(); }
 
     std::uint64_t bytes() const { return bytes_; }

@@ -36,6 +36,8 @@ void Broker::Core::add_replay(SessionId id, Session& session, Replay replay) {
 bool Broker::Core::replay_some(SessionId id, Session& session, Mono now) {
     if (session.conn == 0 || !session.flow)
         return false;
+    if (pressure_ != Pressure::none)
+        return true; // later: what is retained does not go away
     const Conn& conn = *conns_.find(session.conn);
     Flow& flow = *session.flow;
     std::size_t budget = topics_per_step;

@@ -223,6 +223,7 @@ int Broker::Core::subscribed_qos(std::string_view key, std::string_view topic) {
 
 BrokerStats Broker::Core::stats() const {
     BrokerStats stats = stats_;
+    stats.opening = conns_.used() - stats_.connections;
     stats.sessions = sessions_.used();
     stats.subscriptions = tree_.size();
     stats.retained = retained_.size();

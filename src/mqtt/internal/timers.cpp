@@ -137,7 +137,7 @@ Mono Broker::Core::tick(Mono now) {
         next = std::min(next, throttle_timers_.next());
     if (!auth_timers_.empty())
         next = std::min(next, auth_timers_.next());
-    if (!replaying_.empty())
+    if (!replaying_.empty() && pressure_ == Pressure::none)
         next = std::min(next, now + replay_step);
     return next;
 }

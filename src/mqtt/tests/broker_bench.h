@@ -83,6 +83,8 @@ public:
     void on_packet(const ConnView&, bool is_inbound, PacketType type, std::uint8_t, ByteView) override {
         if (packet_hook)
             packet_hook(is_inbound, type);
+    }
+
     bool offers_auth(ConnId, std::string_view method) const override {
         return !auth_method.empty() && method == auth_method;
     }
@@ -94,6 +96,8 @@ public:
     }
 
     void on_auth_over(ConnId conn) override { auths_over.push_back(conn); }
+
+    std::size_t queued(ConnId conn) override { return waiting_bytes[conn]; }
 
     bool authorise(const ConnView& who, Action action, std::string_view topic) override {
         asked.emplace_back(action, topic);
@@ -128,6 +132,7 @@ public:
     std::set<ConnId> closed;
     std::set<ConnId> paused;
     std::vector<ConnId> waiting;
+    std::map<ConnId, std::size_t> waiting_bytes; ///< output, as queued() tells
     std::vector<std::pair<Action, std::string>> asked;
     std::string auth_method; ///< the one that is offered; empty = none
     std::vector<SaidAuth> auths;
