@@ -45,8 +45,9 @@ mqtt::BrokerLimits Bus::limits() {
     mqtt::BrokerLimits limits;
     limits.sessions_max = 256;
     limits.retained_count_max = 256; // configurations only
-    // A retained configuration holds the models of 30 products and 10,000 devices at most.
-    limits.packet_bytes_max = 8'388'608;
+    // What drivers send: twice the largest report. A driver that never sends the end of one costs no more.
+    limits.packet_bytes_max = 524'288;
+    // What they get: a configuration holds the models of 30 products and 10,000 devices at most.
     limits.queue_bytes_max = 33'554'432;
     limits.retained_bytes_max = 268'435'456;
     return limits;
