@@ -63,6 +63,7 @@ export class Hub {
   token = '';
   cookie = '';
   /** How many files it may have open; 0: as the machine says. */ descriptors = 0;
+  /** The control group it joins: the path of its cgroup.procs. */ group = '';
 
   /** @param {string} folder @param {number} http @param {number} mqtt */
   constructor(folder, http, mqtt) {
@@ -97,8 +98,8 @@ export class Hub {
   /** Starts the process and waits until it is ready. */
   async run() {
     const words = ['run', '--config', this.config];
-    const limited = ['-c', `ulimit -n ${this.descriptors}; exec "$0" "$@"`, hubProgram, ...words];
-    const child = spawn(this.descriptors ? 'sh' : hubProgram, this.descriptors ? limited : words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const first = (this.descriptors ? `ulimit -n ${this.descriptors}; ` : '') + (this.group ? `echo 0 > ${this.group}; ` : '');
+    const child = spawn(first ? 'sh' : hubProgram, first ? ['-c', `${first}exec "$0" "$@"`, hubProgram, ...words] : words, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     this.output = '';
     const read = (/** @type {Buffer} */ chunk) => {
@@ -172,6 +173,13 @@ export class Hub {
   /** @param {string} productKey @param {string} deviceName @returns {Promise<{ productKey: string, deviceName: string, deviceSecret: string }>} */
   device(productKey, deviceName) {
     return this.ok('POST', '/api/v1/devices', { productKey, deviceName });
+  }
+
+  /** The value of a metric, by its name and labels as they are written; undefined when it is not there. @param {string} name */
+  async metric(name) {
+    const { text } = await this.call('GET', '/metrics');
+    const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.slice(name.length + 1));
   }
 
   /** @param {NodeJS.Signals} signal @returns {Promise<number | null>} the exit code */
