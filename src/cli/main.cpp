@@ -2,6 +2,7 @@
 
 #include "base/config.h"
 #include "cli/commands.h"
+#include "cli/mqtt_access.h"
 #include "cli/mqtt_commands.h"
 
 #include <CLI/CLI.hpp>
@@ -212,7 +213,7 @@ int main(int argc, char** argv) {
     add_devices(app, line);
     add_properties(app, line);
     add_gateways(app, line);
-    add_mqtt(app, line.run, line.output);
+    add_mqtt_access(add_mqtt(app, line.run, line.output), line.run, line.output);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
