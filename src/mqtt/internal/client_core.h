@@ -67,6 +67,11 @@ private:
         bool is_ready = false;
     };
 
+    struct InboundQos2 {
+        std::uint16_t packet_id = 0;
+        std::uint64_t connection = 0; ///< the last one its PUBLISH came on
+    };
+
     struct PendingRequest {
         std::uint16_t packet_id = 0;
         PacketType answer = PacketType::suback; ///< or unsuback
@@ -98,6 +103,10 @@ private:
     void handle_ack(const Frame& frame, Mono now);
     void handle_publish(const Frame& frame, Mono now);
     void handle_pubrel(const Frame& frame, Mono now);
+    std::vector<InboundQos2>::iterator find_qos2(std::uint16_t packet_id);
+    /// PUBLISH of this connection that have no last answer: what Receive Maximum is about. Those of earlier
+    /// ones do not count, for the server may send again what came before them (MQTT 5 section 4.9).
+    std::size_t inbound_count() const;
     void handle_suback(const Frame& frame);
     void handle_unsuback(const Frame& frame);
     Result<void> send_request(PendingRequest pending, ByteView bytes, Mono now);
@@ -138,7 +147,7 @@ private:
     std::uint32_t resend_from_ = 0;
     std::size_t unsettled_ = 0;
     Ring<Inbound> acks_;
-    std::vector<std::uint16_t> qos2_; ///< inbound ids between PUBLISH and PUBREL
+    std::vector<InboundQos2> qos2_; ///< between PUBLISH and PUBREL
     std::vector<PendingRequest> requests_;
     std::uint16_t request_counter_ = 0;
     Bytes scratch_;

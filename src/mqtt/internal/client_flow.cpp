@@ -257,6 +257,19 @@ void Client::Core::handle_ack(const Frame& frame, Mono now) {
     resend(now);
 }
 
+std::vector<Client::Core::InboundQos2>::iterator Client::Core::find_qos2(std::uint16_t packet_id) {
+    return std::find_if(qos2_.begin(), qos2_.end(), [packet_id](const InboundQos2& known) {
+        return known.packet_id == packet_id;
+    });
+}
+
+std::size_t Client::Core::inbound_count() const {
+    std::size_t count = acks_.size();
+    for (const InboundQos2& known : qos2_)
+        count += known.connection == connection_ ? 1 : 0;
+    return count;
+}
+
 void Client::Core::handle_publish(const Frame& frame, Mono now) {
     const Decoded<Publish> packet = decode_publish(frame, version_, Sender::server, codec_limits_);
     if (!packet) {
@@ -268,7 +281,9 @@ void Client::Core::handle_publish(const Frame& frame, Mono now) {
         return;
     }
     const std::uint16_t packet_id = packet->packet_id;
-    if (packet->qos == 2 && std::find(qos2_.begin(), qos2_.end(), packet_id) != qos2_.end()) {
+    const auto known = packet->qos == 2 ? find_qos2(packet_id) : qos2_.end();
+    if (known != qos2_.end()) {
+        known->connection = connection_;
         const bool is_waiting = [&] {
             for (std::size_t i = 0; i < acks_.size(); ++i) {
                 if (acks_[i].packet_id == packet_id && acks_[i].type == PacketType::pubrec)
@@ -281,7 +296,7 @@ void Client::Core::handle_publish(const Frame& frame, Mono now) {
         return;
     }
     if (packet->qos != 0) {
-        if (acks_.size() + qos2_.size() >= std::max<std::uint16_t>(1, options_.receive_maximum)) {
+        if (inbound_count() >= std::max<std::uint16_t>(1, options_.receive_maximum)) {
             refuse({ReasonCode::receive_maximum_exceeded, "more messages than our Receive Maximum"});
             return;
         }
@@ -303,7 +318,7 @@ void Client::Core::acknowledge(std::uint16_t packet_id, Mono now) {
             continue;
         acks_[i].is_ready = true;
         if (acks_[i].type == PacketType::pubrec)
-            qos2_.push_back(packet_id);
+            qos2_.push_back({packet_id, connection_});
         break;
     }
     flush_acks(now);
@@ -333,7 +348,7 @@ void Client::Core::handle_pubrel(const Frame& frame, Mono now) {
         refuse(packet.error());
         return;
     }
-    const auto place = std::find(qos2_.begin(), qos2_.end(), packet->packet_id);
+    const auto place = find_qos2(packet->packet_id);
     const bool is_known = place != qos2_.end();
     if (is_known)
         qos2_.erase(place);

@@ -73,6 +73,10 @@ void Client::Core::connect(Mono now) {
     // [MQTT3-3.1.2-22].
     const bool is_v5 = version_ == ProtocolVersion::v5;
     packet.clean_start = options_.clean_start || (options_.client_id.empty() && !is_v5);
+    // Now, not when CONNACK says so: it may be lost, and the next connection then finds the new session
+    // [MQTT-3.1.2-4].
+    if (packet.clean_start)
+        qos2_.clear();
     packet.keepalive_s = options_.keepalive_s;
     packet.has_password = !options_.password.empty();
     packet.has_username = !options_.username.empty() || (packet.has_password && !is_v5);

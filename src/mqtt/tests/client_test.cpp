@@ -166,6 +166,50 @@ TEST_CASE("a server over our Receive Maximum is left") {
     CHECK_FALSE(line.client.connected());
 }
 
+TEST_CASE("QoS 2 messages of an earlier connection do not count for our Receive Maximum") {
+    ClientOptions options;
+    options.receive_maximum = 2;
+    Line line(ProtocolVersion::v5, options);
+    line.up();
+    line.publish(2, 3);
+    line.publish(2, 4);
+    line.client.closed(line.now);
+    line.host.out.clear();
+    line.up(true);
+    // Our acknowledgements of these were lost with the server's process: it begins again before 3 and 4.
+    line.publish(1, 1);
+    line.publish(1, 2);
+    CHECK(line.take_ack(PacketType::puback).packet_id == 1);
+    CHECK(line.take_ack(PacketType::puback).packet_id == 2);
+    line.publish(2, 3);
+    line.publish(2, 4);
+    CHECK(line.take_ack(PacketType::pubrec).packet_id == 3);
+    CHECK(line.take_ack(PacketType::pubrec).packet_id == 4);
+    CHECK(line.host.messages.size() == 4);
+    CHECK(line.host.closes.empty());
+    line.publish(1, 5);
+    CHECK(line.host.closes.size() == 1);
+}
+
+TEST_CASE("a clean start forgets what was received even when its CONNACK is lost") {
+    ClientOptions options;
+    options.session_expiry_s = 100;
+    options.client_id = "c";
+    options.clean_start = true;
+    Line line(options);
+    line.up_as_is();
+    line.publish(2, 7);
+    line.client.closed(line.now);
+    line.client.connect(line.now); // a new session begins, and nobody says so
+    line.client.closed(line.now);
+    line.host.out.clear();
+    options.clean_start = false;
+    line.client.set_options(options);
+    line.up(true);
+    line.publish(2, 7);
+    CHECK(line.host.messages.size() == 2);
+}
+
 TEST_CASE("keep-alive: PINGREQ when due, timeout when it is not answered") {
     ClientOptions options;
     options.keepalive_s = 10;
