@@ -219,9 +219,17 @@ bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now
                 dropped(session.identity.key(), "denied", 1);
             if (!is_allowed ||
                 !send_publish(conn_id, conn, session, place.delivery, packet_id, true, now, nullptr)) {
-                write_done(session, first + flow.resend_from - 1, place.delivery.number);
-                place = Outbound{};
-                continue;
+                if (place.delivery.qos != 2) {
+                    write_done(session, first + flow.resend_from - 1, place.delivery.number);
+                    place = Outbound{};
+                    continue;
+                }
+                // The client may hold its identifier, its PUBREC lost: PUBREL lets it go.
+                if (session.kept != 0)
+                    journal_->received(session.kept, first + flow.resend_from - 1, place.delivery.number);
+                place.delivery = Delivery{};
+                place.state = Outbound::State::wait_pubcomp;
+                send_ack_when_stable(conn_id, written_of(session), PacketType::pubrel, packet_id);
             }
         }
         place.is_sent = true;

@@ -508,6 +508,31 @@ TEST_CASE("permission is asked at delivery too, also for what waited and for wha
     CHECK(again.message().payload == "again");
 }
 
+TEST_CASE("a QoS 2 message that may not be sent again is let go of by PUBREL") {
+    Bench bench;
+    bool allowed = true;
+    bench.host.permit = [&](const ConnView&, Action action, std::string_view) {
+        return action != Action::receive || allowed;
+    };
+    Peer peer(bench);
+    peer.join("p", true, 100);
+    peer.subscribe("a", 2);
+    bench.broker.publish(message("a", "seen", 2), bench.host.now);
+    const std::uint16_t id = peer.message().packet_id;
+    peer.cut(); // and with it, perhaps, PUBREC: the client then waits for PUBREL
+    allowed = false;
+    Peer again(bench);
+    again.join("p", false, 100);
+    const Received pubrel = again.take(PacketType::pubrel);
+    CHECK(decode_ack(pubrel.frame(), again.version(), {})->packet_id == id);
+    CHECK(again.is_quiet());
+    CHECK(bench.host.dropped["denied"] == 1);
+    again.ack(PacketType::pubcomp, id);
+    allowed = true;
+    bench.broker.publish(message("a", "next", 2), bench.host.now);
+    CHECK(again.message().payload == "next");
+}
+
 TEST_CASE("message expiry: what waited too long is dropped and counted, the rest carries what is left") {
     Bench bench;
     Peer sender(bench);
