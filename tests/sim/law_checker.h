@@ -3,16 +3,12 @@
 // against what the recorder knows.
 
 #include "sim/installation.h"
+#include "sim/violation.h"
 
 #include <string>
 #include <vector>
 
 namespace brim::sim {
-
-struct Violation {
-    unsigned law = 0; ///< 1..5
-    std::string text;
-};
 
 /// Everything the hub's history holds of one property, in order of arrival.
 using Points = std::vector<store::HistoryPoint>;

@@ -81,7 +81,7 @@ std::string complaint(std::uint64_t seed, const Outcome& outcome) {
     std::string text = "seed " + std::to_string(seed) + " breaks";
     for (const Violation& violation : outcome.violations)
         text += " L" + std::to_string(violation.law) + ": " + violation.text + ";";
-    return text + " again: ./dev sim --seed " + std::to_string(seed);
+    return text + " again: ./dev sim --scenario installation --seed " + std::to_string(seed);
 }
 
 } // namespace brim::sim
