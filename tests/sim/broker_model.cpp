@@ -298,6 +298,7 @@ void BrokerModel::check_groups() {
 void BrokerModel::check_group(const std::string& group) {
     std::map<std::uint64_t, std::set<std::size_t>> receivers;
     std::vector<const ClientFacts*> members;
+    bool are_kept = true;
     std::uint64_t dropped = 0;
     for (std::size_t who = 0; who < recorder_.clients().size(); ++who) {
         const ClientFacts& facts = recorder_.clients()[who];
@@ -305,6 +306,7 @@ void BrokerModel::check_group(const std::string& group) {
         if (!std::ranges::any_of(facts.wishes, is_of_group))
             continue;
         members.push_back(&facts);
+        are_kept = are_kept && facts.expiry_s != 0;
         dropped += dropped_full(facts);
         for (const Receipt& receipt : facts.receipts) {
             const bool is_of_it = std::ranges::any_of(facts.wishes, [&](const Wish& wish) {
@@ -318,7 +320,8 @@ void BrokerModel::check_group(const std::string& group) {
     const SentMessage* first = nullptr;
     for (const auto& [number, sent] : recorder_.messages()) {
         const std::size_t count = receivers.contains(number) ? receivers[number].size() : 0;
-        if (count > 1 && sent.is_exact && sent.qos == 2 && !sent.met_bad_disk)
+        // Who is not kept gets it before it is on disk: if the broker dies then, the next copy is another's.
+        if (count > 1 && sent.is_exact && sent.qos == 2 && !sent.met_bad_disk && are_kept)
             report(2, name_of(sent) + " went to " + std::to_string(count) + " members of the group " + group);
         if (count != 0 || !is_promised(sent))
             continue;

@@ -59,8 +59,10 @@ BrokerRecorder::dialled(std::size_t who, bool clean_start, SentMessage* will, st
     }
     attempt.began = now();
     world_.note(facts.name, clean_start ? "dials, clean" : "dials");
-    if (clean_start || facts.expiry_s == 0)
+    if (clean_start || facts.expiry_s == 0) {
         doubt(facts, who, attempt.began);
+        ++facts.generation; // it has forgotten what it received, whether or not the broker hears of it
+    }
     facts.attempts.push_back(attempt);
     return attempt.began;
 }

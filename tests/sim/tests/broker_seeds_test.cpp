@@ -9,16 +9,13 @@ using namespace brim;
 using namespace brim::sim;
 
 TEST_CASE("a broker's seed run twice gives the same trace, event by event") {
-    for (const std::uint64_t seed : {2, 5}) {
-        CAPTURE(seed);
-        const BrokerOutcome first = run_broker_seed(seed);
-        const BrokerOutcome again = run_broker_seed(seed);
-        CHECK(first.trace_hash == again.trace_hash);
-        CHECK(first.acked == again.acked);
-        CHECK(first.received == again.received);
-        CHECK(first.story == again.story);
-    }
-    CHECK(run_broker_seed(2).trace_hash != run_broker_seed(3).trace_hash);
+    const BrokerOutcome first = run_broker_seed(2);
+    const BrokerOutcome again = run_broker_seed(2);
+    CHECK(first.trace_hash == again.trace_hash);
+    CHECK(first.acked == again.acked);
+    CHECK(first.received == again.received);
+    CHECK(first.story == again.story);
+    CHECK(first.trace_hash != run_broker_seed(3).trace_hash);
 }
 
 TEST_CASE("the laws and MQTT's promises hold for a broker on eight seeds") {
