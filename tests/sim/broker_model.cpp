@@ -150,8 +150,8 @@ void BrokerModel::check_order(std::size_t who) {
             continue;
         if (!seen.emplace(receipt.generation, receipt.number).second)
             continue;
-        if (sent->sendings > 1 &&
-            (!takes_repeated || sent->may_expire || !sent->is_exact || sent->met_bad_disk))
+        if (sent->sendings > 1 && (!takes_repeated || sent->may_expire || receipt.qos == 0 ||
+                                   !sent->is_exact || sent->met_bad_disk))
             continue;
         std::uint64_t& before =
             last[{receipt.generation, sent->publisher, sent->topic, sent->qos * 3 + receipt.qos}];
