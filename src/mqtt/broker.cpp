@@ -83,6 +83,11 @@ std::size_t Broker::publish(const MessagePtr& message, Mono now) {
     return core_->publish(message, now);
 }
 
+std::size_t
+Broker::publish(const MessagePtr& message, Mono now, std::move_only_function<void(bool is_kept)> done) {
+    return core_->publish(message, now, std::move(done));
+}
+
 bool Broker::deliver(std::string_view session_key, const MessagePtr& message, Mono now) {
     return core_->deliver(session_key, message, now);
 }
@@ -105,10 +110,13 @@ std::uint32_t Broker::visit_sessions(
     return core_->visit_sessions(from, count, visit);
 }
 
-bool Broker::visit_session(
-    std::string_view session_key, const std::function<void(const SessionView&)>& visit
-) const {
+bool Broker::visit_session(std::string_view session_key, const std::function<void(const SessionView&)>& visit)
+    const {
     return core_->visit_session(session_key, visit);
+}
+
+bool Broker::visit_connection(ConnId conn, const std::function<void(const SessionView&)>& visit) const {
+    return core_->visit_connection(conn, visit);
 }
 
 void Broker::visit_subscriptions(

@@ -269,6 +269,11 @@ public:
     /// Routes to all matching sessions, retaining when message->retain. Returns the number of sessions
     /// reached. What is retained below $SYS/ is in memory only: it is the broker's own, and made anew.
     std::size_t publish(const MessagePtr& message, Mono now);
+    /// The same for somebody who must know when the message is safe: `done` is called once, inside this call
+    /// when nothing had to be written, else with journal_stable() (true) or journal_failed() (false). False
+    /// as well when the journal takes nothing: then nobody got it. `done` may call the broker.
+    std::size_t
+    publish(const MessagePtr& message, Mono now, std::move_only_function<void(bool is_kept)> done);
     /// Hands a message to one session whether or not it subscribed (once). False when there is no such
     /// session, or it is offline and the message is QoS 0, or offline and would not be kept.
     bool deliver(std::string_view session_key, const MessagePtr& message, Mono now);
@@ -286,6 +291,8 @@ public:
     /// One session; false when there is none under this key.
     bool
     visit_session(std::string_view session_key, const std::function<void(const SessionView&)>& visit) const;
+    /// The session of a connection that is up; false when there is none.
+    bool visit_connection(ConnId conn, const std::function<void(const SessionView&)>& visit) const;
     /// Its subscriptions in the order of their text, as written in SUBSCRIBE, with the QoS asked for.
     void visit_subscriptions(
         std::string_view session_key, const std::function<void(std::string_view filter, int qos)>& visit

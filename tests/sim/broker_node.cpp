@@ -75,7 +75,7 @@ Result<void> BrokerNode::start_program() {
     broker_ = std::make_unique<SimBroker>(*env_, options_.limits, std::move(*sessions), recorder_);
     failures_seen_ = 0;
     const io::Endpoint at{io::Endpoint::Kind::tcp, "0.0.0.0", broker_port};
-    if (const auto bound = broker_->listen(at, 0); !bound)
+    if (const auto bound = broker_->listen(at, {}); !bound)
         return std::unexpected<Error>(bound.error());
     return {};
 }

@@ -31,7 +31,7 @@ class Site final : public mqtt::Server, public LocalBroker {
 public:
     Site(io::Env& env, std::string id, Arrivals& to)
         : Server(env, {}), arrivals(to), bridges(env, *this, std::move(id)) {
-        REQUIRE(listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, 0).has_value());
+        REQUIRE(listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}).has_value());
     }
 
     void publish(const MessagePtr& message, Done done) override {

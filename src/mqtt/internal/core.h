@@ -11,6 +11,8 @@
 #include "mqtt/internal/timer_heap.h"
 #include "mqtt/subscription_tree.h"
 
+#include <deque>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -71,6 +73,8 @@ public:
 
     // route.cpp
     std::size_t publish(const MessagePtr& message, Mono now);
+    std::size_t
+    publish(const MessagePtr& message, Mono now, std::move_only_function<void(bool is_kept)> done);
     bool deliver(std::string_view key, const MessagePtr& message, Mono now);
 
     // session_life.cpp
@@ -97,6 +101,7 @@ public:
         std::uint32_t from, std::size_t count, const std::function<void(const SessionView&)>& visit
     );
     bool visit_session(std::string_view key, const std::function<void(const SessionView&)>& visit);
+    bool visit_connection(ConnId id, const std::function<void(const SessionView&)>& visit);
     void visit_subscriptions(
         std::string_view key, const std::function<void(std::string_view filter, int qos)>& visit
     );
@@ -371,7 +376,15 @@ private:
     std::vector<KeptReceiver> kept_;           ///< of the message that is being routed
     std::vector<SessionId> waiting_;           ///< sessions with something to do once more is stable
     std::vector<ConnId> holding_;              ///< connections with held output
-    std::size_t traced_ = 0;                   ///< connections whose packets the host sees
+
+    /// Of the host's own message that is not safe yet.
+    struct Awaited {
+        JournalNumber number = 0;
+        std::move_only_function<void(bool)> done;
+    };
+
+    std::deque<Awaited> awaited_; ///< numbers grow
+    std::size_t traced_ = 0;      ///< connections whose packets the host sees
     BrokerStats stats_;
 };
 

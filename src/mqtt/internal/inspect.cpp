@@ -52,6 +52,14 @@ bool Broker::Core::visit_session(std::string_view key, const std::function<void(
     return true;
 }
 
+bool Broker::Core::visit_connection(ConnId id, const std::function<void(const SessionView&)>& visit) {
+    const Conn* conn = conns_.find(id);
+    if (conn == nullptr || conn->stage != Stage::up)
+        return false;
+    visit(session_view(*sessions_.find(conn->session)));
+    return true;
+}
+
 void Broker::Core::visit_subscriptions(
     std::string_view key, const std::function<void(std::string_view filter, int qos)>& visit
 ) {

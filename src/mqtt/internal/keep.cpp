@@ -244,6 +244,11 @@ void Broker::Core::journal_stable(JournalNumber upto, Mono now) {
             flush_acks(id);
         pump(id, now);
     }
+    while (!awaited_.empty() && awaited_.front().number <= stable_) {
+        Awaited safe = std::move(awaited_.front());
+        awaited_.pop_front();
+        safe.done(true);
+    }
 }
 
 void Broker::Core::fail_held(ConnId id, ReasonCode reason, Mono now) {
@@ -291,6 +296,8 @@ bool Broker::Core::take_back(Session& session, ReasonCode reason) {
 
 void Broker::Core::journal_failed(ReasonCode reason, Mono now) {
     const Turn turn(*this, now);
+    for (Awaited& lost : std::exchange(awaited_, {}))
+        lost.done(false);
     for (const ConnId id : std::exchange(holding_, {}))
         fail_held(id, reason, now);
     for (std::uint32_t i = 0; i < sessions_.extent(); ++i) {

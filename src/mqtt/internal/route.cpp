@@ -32,6 +32,20 @@ std::size_t Broker::Core::publish(const MessagePtr& message, Mono now) {
     return route(message, now);
 }
 
+std::size_t
+Broker::Core::publish(const MessagePtr& message, Mono now, std::move_only_function<void(bool is_kept)> done) {
+    const Turn turn(*this, now);
+    refused_ = ReasonCode::success;
+    const JournalNumber before = written();
+    const std::size_t reached = publish(message, now);
+    const JournalNumber number = written_since(before);
+    if (is_failure(refused_) || number <= stable_)
+        done(!is_failure(refused_));
+    else
+        awaited_.push_back({number, std::move(done)});
+    return reached;
+}
+
 bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono now) {
     const Turn turn(*this, now);
     SessionId id = 0;

@@ -109,7 +109,7 @@ struct Conn {
     Stage stage = Stage::fresh;
     ProtocolVersion version = ProtocolVersion::v311;
     bool is_congested = false;
-    bool is_traced = false;  ///< the host sees its packets
+    bool is_traced = false;    ///< the host sees its packets
     bool is_paused = false;    ///< the host was told to stop reading
     bool is_blocked = false;   ///< no packet is handled until acknowledgements left (3.x only)
     bool is_busy = false;      ///< its bytes are being worked on further up the stack

@@ -319,7 +319,7 @@ TEST_CASE("[F-88] while memory is short only 64 connections may be on their way 
     io::SimMachine& machine = world.machine("hub");
     machine.set_memory(percent(10));
     OpenServer server(machine.env());
-    REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, 0));
+    REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}));
     machine.set_memory(percent(85));
     world.run_for(std::chrono::seconds{3});
     std::vector<std::unique_ptr<RawClient>> silent;
@@ -344,7 +344,7 @@ TEST_CASE("[F-88] at critical a publisher that sends much has pauses, and loses 
     io::SimMachine& machine = world.machine("hub");
     machine.set_memory(percent(10));
     OpenServer server(machine.env());
-    REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, 0));
+    REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}));
     RawClient fast(world.machine("fast").env());
     REQUIRE(world.run_until([&] { return fast.stream != nullptr; }, std::chrono::seconds{5}));
     Bytes hello;

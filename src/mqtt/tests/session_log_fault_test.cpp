@@ -335,3 +335,28 @@ TEST_CASE("[B-17] [L2] a QoS 2 message whose record failed is taken when it is s
     CHECK(publisher->acked(PacketType::pubrec).reason == ReasonCode::success);
     CHECK(read_all(rig) == "once");
 }
+
+TEST_CASE("the host hears when its own message is safe, or lost, or was never taken") {
+    KeptRig rig;
+    rig.start();
+    std::vector<std::string> heard;
+    const auto publish = [&](const std::string& topic) {
+        rig.broker().publish(message(topic, "x", 1), rig.host().now, [&heard, topic](bool is_kept) {
+            heard.push_back(topic + (is_kept ? " kept" : " lost"));
+        });
+    };
+    publish("nobody/1");
+    CHECK(heard == std::vector<std::string>{"nobody/1 kept"}); // nothing had to be written
+    Peer kept(*rig.bench);
+    join_kept(rig, kept, "kept");
+    REQUIRE(subscribe_kept(rig, kept, "k/#", 1) == ReasonCode::granted_qos1);
+    publish("k/1");
+    publish("k/2");
+    CHECK(heard.size() == 1);
+    rig.run();
+    CHECK(heard == std::vector<std::string>{"nobody/1 kept", "k/1 kept", "k/2 kept"});
+    fail_syncs(rig);
+    publish("k/3");
+    rig.run();
+    CHECK(heard.back() == "k/3 lost");
+}
