@@ -190,4 +190,17 @@ std::string config_example(const std::vector<ConfigKey>& schema) {
     return out;
 }
 
+std::string Config::fingerprint(std::string_view section) const {
+    std::string text;
+    for (auto place = entries_.lower_bound(section); place != entries_.end(); ++place) {
+        const auto& [key, entry] = *place;
+        if (!key.starts_with(section))
+            break;
+        if (key.size() == section.size() || (key[section.size()] != '.' && key[section.size()] != '['))
+            continue;
+        text += key + "=" + config_value_toml(entry.type, entry.value) + "\n";
+    }
+    return text;
+}
+
 } // namespace brim

@@ -101,6 +101,10 @@ public:
     /// Name of an item's key, to be used with the readers above: item("listener", 0, "address").
     static std::string item(std::string_view table, std::size_t index, std::string_view key);
 
+    /// All values of a section or table array ("broker", "listener") as one text: another one when a value
+    /// is.
+    std::string fingerprint(std::string_view section) const;
+
     /// Every key as TOML with its value and origin ("file:line", "environment", "--set", "default"), stable
     /// order.
     std::string show_effective() const;

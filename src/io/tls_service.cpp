@@ -146,4 +146,20 @@ void TlsService::look_later() {
     look_.start(look_every, [this] { refresh(); });
 }
 
+Result<void>
+name_self_signed(Env& env, const std::string& folder, const std::string& host, TlsServerOptions& options) {
+    if (!options.certificate_file.empty())
+        return {};
+    options.certificate_file = folder + "/self-signed.crt";
+    options.key_file = folder + "/self-signed.key";
+    BRIM_TRY(env.disk().make_dir(folder));
+    if (env.disk().exists(options.certificate_file))
+        return {};
+    constexpr int days = 825;
+    const std::vector<std::string> names{"localhost", "127.0.0.1", host};
+    return make_self_signed(
+        env.disk(), env.loop().clock().wall(), options.certificate_file, options.key_file, names, days
+    );
+}
+
 } // namespace brim::io

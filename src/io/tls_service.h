@@ -63,4 +63,9 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+/// Names a certificate signed by itself when `options` name none, and makes it in `folder` unless it is there
+/// already; for localhost and `host`, for 825 days. Blocking; at start.
+Result<void>
+name_self_signed(Env& env, const std::string& folder, const std::string& host, TlsServerOptions& options);
+
 } // namespace brim::io
