@@ -2,10 +2,10 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
-#include "broker/internal/base64.h"
 #include "broker/internal/password_hash.h"
 #include "broker/internal/user_lines.h"
 #include "broker/principal.h"
+#include "broker/scram.h"
 #include "broker/user_file.h"
 
 #include <algorithm>
@@ -13,18 +13,6 @@
 namespace brim::broker {
 
 namespace {
-
-/// RFC 5802 section 3 with SHA-256, in the form PostgreSQL made known.
-Result<std::string> verifier_of(std::string_view password, const ScramCost& cost) {
-    BRIM_ASSERT(cost.salt.size() == 16 && cost.iterations >= 4'096, "the caller chose a weak SCRAM verifier");
-    const Bytes salted = pbkdf2_sha256(password, cost.salt, cost.iterations);
-    if (salted.empty())
-        return fail(Errc::unavailable, "SCRAM verifier", "OpenSSL refuses PBKDF2", "see its settings");
-    const Bytes stored = digest(Digest::sha256, hmac(Digest::sha256, salted, "Client Key"));
-    const Bytes server = hmac(Digest::sha256, salted, "Server Key");
-    return "SCRAM-SHA-256$" + std::to_string(cost.iterations) + ":" + to_base64(cost.salt) + "$" +
-           to_base64(stored) + ":" + to_base64(server);
-}
 
 Result<void> check_user(std::string_view name, std::string_view password, bool with_scram) {
     if (!is_plain_name(name) || name.find(':') != std::string_view::npos || name.starts_with(' ') ||
@@ -89,10 +77,11 @@ Result<std::string> set_user(
     std::string added(name);
     added.append(":").append(*hash).append(line_end);
     if (scram) {
-        const auto verifier = verifier_of(password, *scram);
+        BRIM_ASSERT(scram->salt.size() == 16, "the caller chose a weak salt");
+        const auto verifier = make_scram_verifier(password, scram->salt, scram->iterations);
         if (!verifier)
             return fail(verifier.error());
-        added.append(name).append(":").append(*verifier).append(line_end);
+        added.append(name).append(":").append(scram_verifier_text(*verifier)).append(line_end);
     }
     std::string out;
     if (!replace_lines(text, name, added, out)) {

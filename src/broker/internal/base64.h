@@ -18,7 +18,7 @@ enum class Base64 : std::uint8_t {
 
 /// Nothing for a digit of another alphabet, missing or surplus padding, an impossible length, and bits set
 /// behind the last byte.
-std::optional<Bytes> from_base64(std::string_view text, Base64 form);
+std::optional<Bytes> from_base64(std::string_view text, Base64 form = Base64::padded);
 /// RFC 4648 section 4, with padding.
 std::string to_base64(ByteView bytes);
 

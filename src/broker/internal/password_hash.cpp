@@ -141,8 +141,4 @@ Bytes pbkdf2_sha512(std::string_view password, ByteView salt, std::uint32_t iter
     return pbkdf2(EVP_sha512(), password, salt, iterations);
 }
 
-Bytes pbkdf2_sha256(std::string_view password, ByteView salt, std::uint32_t iterations) {
-    return pbkdf2(EVP_sha256(), password, salt, iterations);
-}
-
 } // namespace brim::broker

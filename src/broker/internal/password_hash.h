@@ -27,6 +27,5 @@ std::string_view refusal_of_scram(std::string_view verifier, const UserFileLimit
 
 /// PBKDF2 (RFC 8018) with HMAC over SHA-512 or SHA-256; empty when OpenSSL refuses.
 Bytes pbkdf2_sha512(std::string_view password, ByteView salt, std::uint32_t iterations);
-Bytes pbkdf2_sha256(std::string_view password, ByteView salt, std::uint32_t iterations);
 
 } // namespace brim::broker

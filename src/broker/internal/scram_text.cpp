@@ -11,50 +11,11 @@ namespace brim::broker {
 
 namespace {
 
-constexpr std::string_view digits64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 } // namespace
-
-std::string to_base64(ByteView bytes) {
-    std::string text;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-        std::uint32_t group = 0;
-        for (std::size_t k = 0; k < 3; ++k)
-            group = group << 8 | (k < left ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-        for (std::size_t k = 0; k < 4; ++k)
-            text += k <= left ? digits64[group >> (18 - 6 * k) & 63] : '=';
-    }
-    return text;
-}
-
-std::optional<Bytes> from_base64(std::string_view text) {
-    if (text.size() % 4 != 0)
-        return std::nullopt;
-    const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-    Bytes bytes;
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool is_padding = i + padding >= text.size();
-        const std::size_t digit = is_padding ? 0 : digits64.find(text[i]);
-        if (digit == std::string_view::npos)
-            return std::nullopt;
-        group = group << 6 | static_cast<std::uint32_t>(digit);
-        if (i % 4 != 3)
-            continue;
-        for (const unsigned shift : {16u, 8u, 0u})
-            bytes += static_cast<char>(group >> shift & 0xFF);
-        group = 0;
-    }
-    bytes.resize(bytes.size() - padding);
-    if (to_base64(bytes) != text) // bits that fall away are 0
-        return std::nullopt;
-    return bytes;
-}
 
 std::optional<std::uint32_t> iterations_from(std::string_view text) {
     std::uint32_t count = 0;

@@ -1,7 +1,7 @@
 #pragma once
 // The pieces SCRAM messages are made of (RFC 5802 section 7).
 
-#include "base/bytes.h"
+#include "broker/internal/base64.h"
 
 #include <cstdint>
 #include <optional>
@@ -9,10 +9,6 @@
 #include <string_view>
 
 namespace brim::broker {
-
-std::string to_base64(ByteView bytes); ///< RFC 4648 section 4, with padding
-/// Nothing for any text that to_base64() would not have made.
-std::optional<Bytes> from_base64(std::string_view text);
 
 /// "4096": decimal, no sign, no leading zero, within the limits of iterations.
 std::optional<std::uint32_t> iterations_from(std::string_view text);
