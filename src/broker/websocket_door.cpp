@@ -1,0 +1,31 @@
+#include "broker/websocket_door.h"
+
+#include <algorithm>
+
+namespace brim::broker {
+
+WebSocketDoor::WebSocketDoor(io::Env& env, std::vector<std::string> origins, io::Accepted adopt)
+    : origins_(std::move(origins)), adopt_(std::move(adopt)), server_(env, io::HttpLimits{}, *this) {}
+
+void WebSocketDoor::on_request(io::HttpRequest request, io::HttpResponder responder) {
+    if (request.path != "/" && request.path != "/mqtt") {
+        return responder.respond(
+            404, {{"Content-Type", "text/plain"}}, "MQTT over WebSocket is served on / and /mqtt\n"
+        );
+    }
+    io::WebSocketOptions options;
+    options.subprotocols = {"mqtt"};
+    options.subprotocol_required = true;
+    if (!origins_.empty()) {
+        options.check_origin = [this](std::string_view origin, std::string_view) {
+            return std::any_of(origins_.begin(), origins_.end(), [origin](const std::string& each) {
+                return each == "*" || each == origin;
+            });
+        };
+    }
+    auto socket = responder.upgrade_websocket(request, options);
+    if (socket)
+        adopt_(io::websocket_stream(std::move(*socket)));
+}
+
+} // namespace brim::broker
