@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace brim::edge {
@@ -158,6 +159,31 @@ std::string find_data_dir(io::Disk& disk, const ConfigSource& source) {
     return std::get<std::string>(known->fallback);
 }
 
+namespace {
+
+/// Of two fingerprints, lines of key=value: the keys whose lines are not in both.
+std::vector<std::string> differing(std::string_view before, std::string_view after) {
+    std::set<std::string_view> lines;
+    for (std::string_view text : {before, after}) {
+        while (!text.empty()) {
+            const std::size_t end = text.find('\n');
+            const std::string_view line = text.substr(0, end);
+            if (!lines.insert(line).second)
+                lines.erase(line);
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    std::vector<std::string> keys;
+    for (const std::string_view line : lines) {
+        std::string key(line.substr(0, line.find('=')));
+        if (keys.empty() || keys.back() != key)
+            keys.push_back(std::move(key));
+    }
+    return keys;
+}
+
+} // namespace
+
 std::vector<std::string> needing_start(const EdgeConfig& running, const EdgeConfig& fresh) {
     std::vector<std::string> keys;
     const auto compare = [&](const char* key, const auto& before, const auto& after) {
@@ -185,6 +211,8 @@ std::vector<std::string> needing_start(const EdgeConfig& running, const EdgeConf
     compare("http.listen", running.http.text(), fresh.http.text());
     compare("supervisor.crashes_max", running.crashes_max, fresh.crashes_max);
     compare("supervisor.crash_window", running.crash_window, fresh.crash_window);
+    for (std::string& key : differing(running.broker_fingerprint, fresh.broker_fingerprint))
+        keys.push_back(std::move(key));
     compare("log.level", running.log_level, fresh.log_level);
     compare("log.format", running.log_format, fresh.log_format);
     return keys;

@@ -42,6 +42,7 @@ Result<void> Edge::start() {
     BRIM_TRY(open_bus());
     for (DriverConfig& driver : drivers)
         install(std::move(driver));
+    open_broker();
     register_metrics();
     status_ = std::make_unique<StatusServer>(env_, *this);
     const auto at = status_->listen(config_.http);
@@ -244,6 +245,18 @@ void Edge::save_twin() {
     );
 }
 
+/// A gateway whose broker cannot be opened still does what it is there for.
+void Edge::open_broker() {
+    if (!config_.broker.is_wanted())
+        return;
+    auto service = broker::Service::open(env_, config_.broker);
+    if (!service) {
+        env_.log().error("edge", "there is no broker", {{"error", service.error().text()}});
+        return;
+    }
+    broker_ = std::move(*service);
+}
+
 void Edge::drain(std::move_only_function<void()> done) {
     if (draining_)
         return;
@@ -261,7 +274,14 @@ void Edge::drain(std::move_only_function<void()> done) {
 void Edge::drivers_stopped() {
     twin_timer_.stop();
     forwarder_->save();
-    log_->close(lease_.wrap([this] { finish_drain(); }));
+    auto both = [this, open = broker_ ? 2 : 1]() mutable {
+        if (--open == 0)
+            finish_drain();
+    };
+    auto closed = std::make_shared<decltype(both)>(std::move(both)); // shared by the two logs that close
+    log_->close(lease_.wrap([closed] { (*closed)(); }));
+    if (broker_)
+        broker_->shut(lease_.wrap([closed] { (*closed)(); }));
 }
 
 void Edge::finish_drain() {

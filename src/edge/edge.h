@@ -2,6 +2,7 @@
 // The gateway as one object: everything brim-edge does, on one loop, out of what an Env offers. Runs the same
 // on a machine and in the simulator.
 
+#include "broker/service.h"
 #include "edge/alive.h"
 #include "edge/bus.h"
 #include "edge/driver_config.h"
@@ -70,6 +71,8 @@ public:
 
     const Bus& bus() const { return *bus_; }
 
+    const broker::Service* broker() const { return broker_.get(); }
+
     const Supervisor* supervisor() const { return supervisor_.get(); }
 
     const TimeFloor& clock_floor() const { return floor_; }
@@ -103,6 +106,7 @@ private:
     Result<void> open_store();
     Result<void> open_tls();
     Result<void> open_bus();
+    void open_broker();
     void register_metrics();
     void measure_disk();
     struct Reload;
@@ -136,6 +140,7 @@ private:
     std::unique_ptr<Uplink> uplink_;
     std::unique_ptr<Forwarder> forwarder_;
     std::unique_ptr<Bus> bus_;
+    std::unique_ptr<broker::Service> broker_; ///< null without a listener, or when it could not be opened
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<StatusServer> status_;
     std::map<std::string, std::string> published_; ///< driver -> its configuration on the bus

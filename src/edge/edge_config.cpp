@@ -21,7 +21,9 @@ struct Edge::Reload {
 void Edge::reload(const ConfigSource& source) {
     if (draining_)
         return;
-    if (reloading_) { // it may have read the files already
+    if (broker_)
+        broker_->refresh(); // a user who is gone does not wait for settings to be in order
+    if (reloading_) {       // it may have read the files already
         reload_again_ = source;
         return;
     }

@@ -7,7 +7,7 @@ namespace brim::edge {
 
 namespace {
 
-std::vector<ConfigKey> make_schema() {
+std::vector<ConfigKey> own_keys() {
     using enum ConfigType;
     const auto s = [](const char* value) { return ConfigValue(std::string(value)); };
     const auto ms = [](std::int64_t value) { return ConfigValue(value); };
@@ -83,6 +83,43 @@ std::vector<ConfigKey> make_schema() {
         {"driver[].memory_max", size, ms(268'435'456), "Memory limit of its process.", 4'194'304, INT64_MAX},
         {"driver[].enabled", boolean, true, "Start it."},
     };
+}
+
+/// Of the broker for apps and LAN devices; an edge has no other listeners of this table.
+std::vector<ConfigKey> listener_keys() {
+    using enum ConfigType;
+    return {
+        {"edge.insecure_plain",
+         boolean,
+         false,
+         "Allow listeners without TLS on addresses other than loopback."},
+        {"listener[].protocol",
+         choice,
+         std::string("mqtt"),
+         "What is spoken there.",
+         INT64_MIN,
+         INT64_MAX,
+         {"mqtt", "mqtts", "ws", "wss"}},
+        {"listener[].address",
+         text,
+         std::string(),
+         "IP:port, [IPv6]:port or unix:/path; port 0 picks a free one."},
+        {"listener[].auth",
+         choice,
+         std::string("users"),
+         "Who may connect, as docs/broker.md says.",
+         INT64_MIN,
+         INT64_MAX,
+         {"users", "anonymous", "unsafe-anonymous"}},
+    };
+}
+
+std::vector<ConfigKey> make_schema() {
+    std::vector<ConfigKey> schema = own_keys();
+    for (const auto& more :
+         {listener_keys(), broker::tls_keys(), broker::connection_keys(), broker::broker_keys()})
+        schema.insert(schema.end(), more.begin(), more.end());
+    return schema;
 }
 
 std::unexpected<Error> bad(std::string key, std::string cause, std::string fix) {
@@ -233,6 +270,26 @@ Result<UplinkSettings> parse_uplink_url(std::string_view url, bool insecure_plai
     return uplink;
 }
 
+namespace {
+
+Result<void> read_broker(const Config& config, EdgeConfig& out) {
+    auto settings = broker::read_broker(config, out.data_dir);
+    if (!settings)
+        return fail(std::move(settings).error());
+    out.broker = std::move(*settings);
+    for (std::size_t i = 0; i < config.count("listener"); ++i) {
+        auto listener = broker::read_listener(config, i, config.boolean("edge.insecure_plain"));
+        if (!listener)
+            return fail(std::move(listener).error());
+        out.broker.listeners.push_back(std::move(*listener));
+    }
+    out.broker_fingerprint =
+        config.fingerprint("broker") + config.fingerprint("bridge") + config.fingerprint("listener");
+    return broker::check(out.broker);
+}
+
+} // namespace
+
 Result<EdgeConfig> read_settings(const Config& config, const std::optional<Secret>& kept_secret) {
     EdgeConfig out;
     out.data_dir = config.text("edge.data_dir");
@@ -274,6 +331,7 @@ Result<EdgeConfig> read_settings(const Config& config, const std::optional<Secre
     if (!drivers)
         return fail(drivers.error());
     out.drivers = std::move(*drivers);
+    BRIM_TRY(read_broker(config, out));
     return out;
 }
 

@@ -3,6 +3,7 @@
 // valid.
 
 #include "base/config.h"
+#include "broker/settings.h"
 #include "io/net.h"
 #include "store/log.h"
 #include "thing/envelope.h"
@@ -58,6 +59,8 @@ struct EdgeConfig {
     LogLevel log_level = LogLevel::info;
     LogFormat log_format = LogFormat::text;
     std::vector<DriverSettings> drivers;
+    broker::Settings broker;        ///< for apps and devices in the LAN; without listeners there is none
+    std::string broker_fingerprint; ///< differs when one of its settings does
 };
 
 /// Every key brim-edge knows, with its default and sentence.

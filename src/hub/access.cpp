@@ -12,27 +12,9 @@ using mqtt::Verdict;
 
 namespace {
 
-// Sessions of the anonymous measuring listener: no device can have this key, it holds a blank.
-constexpr std::string_view anonymous_prefix = "anonymous ";
-
-std::string_view ended_text(mqtt::Ended why) {
-    switch (why) {
-    case mqtt::Ended::disconnect:
-        return "disconnect";
-    case mqtt::Ended::network:
-        return "network";
-    case mqtt::Ended::keepalive:
-        return "keepalive";
-    case mqtt::Ended::takeover:
-        return "takeover";
-    case mqtt::Ended::protocol_error:
-        return "protocol error";
-    case mqtt::Ended::kicked:
-        return "kicked";
-    case mqtt::Ended::shutdown:
-        return "hub shutdown";
-    }
-    return "network";
+/// Why a device is offline, as events and the API say it.
+std::string_view offline_text(mqtt::Ended why) {
+    return why == mqtt::Ended::shutdown ? "hub shutdown" : mqtt::ended_text(why);
 }
 
 } // namespace
@@ -54,17 +36,6 @@ Access::~Access() {
 }
 
 void Access::on_connect(ConnId conn, const mqtt::Connect& connect) {
-    if (listener_tag(conn) == static_cast<unsigned>(DeviceAuth::unsafe_anonymous)) {
-        mqtt::Admission anonymous;
-        anonymous.session_key = std::string(anonymous_prefix) + std::string(connect.client_id);
-        if (connect.client_id.empty()) {
-            anonymous.assigned_client_id = "auto-" + env().random().alnum(16);
-            anonymous.session_key += anonymous.assigned_client_id;
-        }
-        anonymous.principal = "anonymous";
-        broker().accept(conn, anonymous, now());
-        return;
-    }
     ReasonCode reason = ReasonCode::not_authorized;
     auto admission = admit(connect, reason);
     if (!admission) {
@@ -177,7 +148,7 @@ void Access::on_down(const ConnView& who, mqtt::Ended why) {
     if (Device* device = registry_.device(static_cast<DeviceId>(who.user))) {
         // kick() has given its own reason already.
         if (device->online)
-            offline(*device, ended_text(why));
+            offline(*device, offline_text(why));
     }
 }
 
@@ -240,8 +211,6 @@ bool Access::may_use(const ConnView& who, Action action, std::string_view topic)
 }
 
 bool Access::authorise(const ConnView& who, Action action, std::string_view topic) {
-    if (who.session_key.starts_with(anonymous_prefix))
-        return true;
     const bool allowed = may_use(who, action, topic);
     if (!allowed && action != Action::receive)
         denied_.add();
@@ -249,8 +218,6 @@ bool Access::authorise(const ConnView& who, Action action, std::string_view topi
 }
 
 Verdict Access::on_publish(const ConnView& who, const MessagePtr& message, mqtt::AckToken token) {
-    if (who.session_key.starts_with(anonymous_prefix))
-        return Verdict::route;
     Device* session = registry_.device(static_cast<DeviceId>(who.user));
     if (session == nullptr)
         return Verdict::close;

@@ -20,12 +20,6 @@ namespace brim::hub {
 
 class BulkPost;
 
-/// Listener tags of Access::listen().
-enum class DeviceAuth : unsigned {
-    device = 0,           ///< the signed login of hub-protocol 2.1
-    unsafe_anonymous = 1, ///< no login at all, a plain broker apart from the devices: for measuring only
-};
-
 /// Of pack, batch and history posts. Values of one device in a pack or batch: PostLimits::properties_max.
 struct BulkLimits {
     std::size_t devices_max = 20; ///< sub-devices of a pack, entries of a history post; code 6357 above

@@ -39,8 +39,7 @@ Result<void> Hub::open() {
     if (!api)
         return fail(std::move(api).error());
     api_ = std::move(*api);
-    const mqtt::EntranceId websocket =
-        access_->add_entrance({.tag = static_cast<unsigned>(DeviceAuth::device)});
+    const mqtt::EntranceId websocket = access_->add_entrance({});
     api_->on_mqtt_websocket([this, websocket](std::unique_ptr<io::Stream> stream) {
         access_->adopt(std::move(stream), websocket);
     });
@@ -48,6 +47,7 @@ Result<void> Hub::open() {
     add_metrics();
     for (const ListenerConfig& listener : config_.listeners)
         BRIM_TRY(open_listener(listener));
+    BRIM_TRY(open_broker());
     std::vector<ApiListener> shown;
     for (const OpenListener& each : listeners_)
         shown.push_back({each.protocol, each.address, each.security});
@@ -55,25 +55,21 @@ Result<void> Hub::open() {
     return {};
 }
 
+Result<void> Hub::open_broker() {
+    if (!config_.broker.is_wanted())
+        return {};
+    auto service = broker::Service::open(env_, config_.broker);
+    if (!service)
+        return fail(std::move(service).error());
+    broker_ = std::move(*service);
+    for (const OpenListener& each : broker_->listeners())
+        listeners_.push_back(each);
+    return {};
+}
+
 Result<void> Hub::open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& wrap) {
-    io::TlsServerOptions options{listener.cert_file, listener.key_file, {}, false};
-    if (options.certificate_file.empty()) {
-        const std::string folder = config_.data_dir + "/tls";
-        options = {folder + "/self-signed.crt", folder + "/self-signed.key", {}, false};
-        BRIM_TRY(env_.disk().make_dir(folder));
-        if (!env_.disk().exists(options.certificate_file)) {
-            constexpr int days = 825;
-            const WallTime now = env_.loop().clock().wall();
-            const std::vector<std::string> names{"localhost", "127.0.0.1", listener.address.host};
-            BRIM_TRY(io::make_self_signed(
-                env_.disk(), now, options.certificate_file, options.key_file, names, days
-            ));
-        }
-    }
-    options.client_ca_file = listener.client_ca_file;
-    options.client_certificate_required = listener.client_certificate_required;
-    options.crl_file = listener.crl_file;
-    options.version_min = listener.tls_min;
+    io::TlsServerOptions options = listener.tls;
+    BRIM_TRY(io::name_self_signed(env_, config_.data_dir + "/tls", listener.address.host, options));
     const bool is_mqtt = listener.protocol == ListenerConfig::Protocol::mqtts;
     options.protocol = is_mqtt ? "mqtt" : "http/1.1";
     if (!tls_worker_)
@@ -92,16 +88,14 @@ Result<void> Hub::open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& w
 
 Result<void> Hub::open_listener(const ListenerConfig& listener) {
     using Protocol = ListenerConfig::Protocol;
-    const bool tls = listener.protocol == Protocol::mqtts || listener.protocol == Protocol::https;
+    const bool tls = listener.is_tls();
     mqtt::Server::Wrap wrap;
     if (tls)
         BRIM_TRY(open_tls(listener, wrap));
     OpenListener opened;
-    opened.security = listener.security();
+    opened.security = tls ? "tls" : "plain";
     if (listener.protocol == Protocol::mqtt || listener.protocol == Protocol::mqtts) {
-        auto bound = access_->listen(
-            listener.address, {.tag = static_cast<unsigned>(listener.auth), .wrap = std::move(wrap)}
-        );
+        auto bound = access_->listen(listener.address, {.wrap = std::move(wrap)});
         if (!bound)
             return fail(std::move(bound).error());
         opened.protocol = tls ? "mqtts" : "mqtt";
@@ -119,11 +113,9 @@ Result<void> Hub::open_listener(const ListenerConfig& listener) {
         opened.address = (*bound)->local().text();
         http_listeners_.push_back(std::move(*bound));
     }
-    const bool unsafe = opened.security == "unsafe-anonymous";
-    env_.log().write(
-        unsafe ? LogLevel::error : LogLevel::info,
+    env_.log().info(
         "hub",
-        unsafe ? "UNSAFE listener: anyone who reaches it may publish and subscribe" : "listening",
+        "listening",
         {{"protocol", opened.protocol}, {"address", opened.address}, {"security", opened.security}}
     );
     listeners_.push_back(std::move(opened));
@@ -185,6 +177,8 @@ void Hub::reload(const HubConfig& config) {
 void Hub::refresh_tls() {
     for (const auto& each : tls_)
         each->refresh();
+    if (broker_)
+        broker_->refresh();
 }
 
 void Hub::drain(std::move_only_function<void()> done) {
@@ -202,7 +196,14 @@ void Hub::drain(std::move_only_function<void()> done) {
         env_.log().warn("hub", "drain took too long; what was acknowledged is safe", {});
         env_.loop().post(finish);
     });
-    ingest_->close([this, finish] { env_.loop().post(finish); });
+    auto both = [this, finish, open = broker_ ? 2 : 1]() mutable {
+        if (--open == 0)
+            env_.loop().post(finish);
+    };
+    auto closed = std::make_shared<decltype(both)>(std::move(both)); // shared by the two logs that close
+    ingest_->close([closed] { (*closed)(); });
+    if (broker_)
+        broker_->shut([closed] { (*closed)(); });
 }
 
 } // namespace brim::hub

@@ -2,6 +2,7 @@
 // brim-hub, assembled: registry, ingress, device access, API and console on one loop. main.cpp builds one
 // from the machine, the simulator builds as many as it likes.
 
+#include "broker/service.h"
 #include "hub/api/api.h"
 #include "hub/hub_config.h"
 #include "io/http_server.h"
@@ -14,10 +15,7 @@
 
 namespace brim::hub {
 
-/// A listener as it came out: with the real port.
-struct OpenListener {
-    std::string protocol, address, security;
-};
+using broker::OpenListener;
 
 class Hub {
 public:
@@ -38,8 +36,9 @@ public:
     /// Takes what can change while running: public_url, drain_wait, keep-alive limits (of later connections),
     /// history limits. The rest of `config` is not looked at.
     void reload(const HubConfig& config);
-    /// Reads the certificates, authorities and revocation lists of the listeners again, if they changed. How
-    /// it went is in the log and the metrics; what cannot be used changes nothing.
+    /// Reads the certificates, authorities and revocation lists of the listeners again, if they changed, and
+    /// the broker's users and permissions. How it went is in the log and the metrics; what cannot be used
+    /// changes nothing.
     void refresh_tls();
 
     // For tests and the assembly's own doctor.
@@ -53,6 +52,7 @@ private:
     Hub(io::Env& env, HubConfig config);
     Result<void> open();
     Result<void> open_listener(const ListenerConfig& listener);
+    Result<void> open_broker();
     Result<void> open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& wrap);
     void add_metrics();
 
@@ -64,6 +64,7 @@ private:
     std::unique_ptr<Feed> feed_;
     std::unique_ptr<Ingest> ingest_;
     std::unique_ptr<Access> access_;
+    std::unique_ptr<broker::Service> broker_; ///< null without a listener for apps
     std::unique_ptr<Api> api_;
     std::unique_ptr<io::Worker> tls_worker_; ///< reads certificate files; null without TLS listeners
     std::vector<std::unique_ptr<io::TlsService>> tls_;

@@ -4,9 +4,11 @@
 
 namespace brim::hub {
 
-const std::vector<ConfigKey>& hub_schema() {
+namespace {
+
+std::vector<ConfigKey> hub_keys() {
     using Type = ConfigType;
-    static const std::vector<ConfigKey> schema{
+    return {
         {"hub.data_dir", Type::text, std::string("/var/lib/brim-hub"), "Folder of all data; made when absent."
         },
         {"hub.public_url",
@@ -29,7 +31,7 @@ const std::vector<ConfigKey>& hub_schema() {
          "What is spoken there.",
          INT64_MIN,
          INT64_MAX,
-         {"mqtt", "mqtts", "http", "https"}},
+         {"mqtt", "mqtts", "ws", "wss", "http", "https"}},
         {"listener[].address",
          Type::text,
          std::string(),
@@ -37,31 +39,16 @@ const std::vector<ConfigKey>& hub_schema() {
         {"listener[].auth",
          Type::choice,
          std::string("device"),
-         "Who may connect (MQTT).",
+         "Who may connect by MQTT: devices, or apps as docs/broker.md says.",
          INT64_MIN,
          INT64_MAX,
-         {"device", "unsafe-anonymous"}},
-        {"listener[].cert_file", Type::text, std::string(), "PEM certificate chain; empty = self-signed."},
-        {"listener[].key_file", Type::text, std::string(), "PEM private key."},
-        {"listener[].client_certificate",
-         Type::choice,
-         std::string("none"),
-         "Whether clients show a certificate of client_ca_file (TLS).",
-         INT64_MIN,
-         INT64_MAX,
-         {"none", "optional", "required"}},
-        {"listener[].client_ca_file", Type::text, std::string(), "PEM authorities of client certificates."},
-        {"listener[].crl_file",
-         Type::text,
-         std::string(),
-         "PEM revocation lists, one of each of their authorities; empty = none is looked at."},
-        {"listener[].tls_min",
-         Type::choice,
-         std::string("1.2"),
-         "Oldest TLS version spoken.",
-         INT64_MIN,
-         INT64_MAX,
-         {"1.2", "1.3"}},
+         {"device", "users", "anonymous", "unsafe-anonymous"}},
+    };
+}
+
+std::vector<ConfigKey> service_keys() {
+    using Type = ConfigType;
+    return {
         {"mqtt.keepalive_min",
          Type::duration,
          std::string("30s"),
@@ -118,95 +105,82 @@ const std::vector<ConfigKey>& hub_schema() {
          INT64_MAX,
          {"text", "json"}},
     };
+}
+
+std::vector<ConfigKey> whole_schema() {
+    std::vector<ConfigKey> schema = hub_keys();
+    for (const auto& more :
+         {broker::tls_keys(), broker::connection_keys(), broker::broker_keys(), service_keys()})
+        schema.insert(schema.end(), more.begin(), more.end());
     return schema;
 }
 
-std::string ListenerConfig::security() const {
-    if (auth == DeviceAuth::unsafe_anonymous)
-        return "unsafe-anonymous";
-    return protocol == Protocol::mqtts || protocol == Protocol::https ? "tls" : "plain";
-}
-
-namespace {
-
-/// What clients must show, and that what is asked for can be judged.
-Result<void> read_client_tls(
-    const Config& config, std::size_t index, const std::string& object, bool tls, ListenerConfig& listener
-) {
-    const auto key = [index](std::string_view name) { return Config::item("listener", index, name); };
-    const std::string& demand = config.text(key("client_certificate"));
-    listener.client_ca_file = config.text(key("client_ca_file"));
-    listener.client_certificate_required = demand == "required";
-    listener.crl_file = config.text(key("crl_file"));
-    listener.tls_min = config.text(key("tls_min")) == "1.3" ? io::TlsVersion::v1_3 : io::TlsVersion::v1_2;
-    const auto wrong = [&object](std::string cause, std::string fix) {
-        return fail(Errc::invalid, object, std::move(cause), std::move(fix));
-    };
-    if (!tls && (demand != "none" || !listener.client_ca_file.empty() || !listener.crl_file.empty()))
-        return wrong(
-            "client certificates are shown by TLS only", "use mqtts or https, or remove the client_ keys"
-        );
-    if (demand != "none" && listener.client_ca_file.empty())
-        return wrong(
-            "client_certificate = \"" + demand + "\" without an authority to judge by", "set client_ca_file"
-        );
-    if (demand == "none" && !listener.client_ca_file.empty())
-        return wrong(
-            "client_ca_file is set, but client_certificate is \"none\"",
-            "set it to \"required\" or \"optional\""
-        );
-    if (!listener.crl_file.empty() && listener.client_ca_file.empty())
-        return wrong("crl_file is set, but no clients' authority", "set client_ca_file");
-    return {};
-}
-
+/// A listener for devices, browsers or programs.
 Result<ListenerConfig> read_listener(const Config& config, std::size_t index) {
-    const auto key = [index](std::string_view name) { return Config::item("listener", index, name); };
     const std::string object = "listener " + std::to_string(index + 1);
     ListenerConfig listener;
-    const std::string& protocol = config.text(key("protocol"));
+    const std::string& protocol = config.text(Config::item("listener", index, "protocol"));
     using Protocol = ListenerConfig::Protocol;
     listener.protocol = protocol == "mqtts"   ? Protocol::mqtts
                         : protocol == "http"  ? Protocol::http
                         : protocol == "https" ? Protocol::https
                                               : Protocol::mqtt;
-    std::string address = config.text(key("address"));
-    if (!address.starts_with("unix:") && !address.starts_with("tcp:"))
-        address.insert(0, "tcp:");
-    auto endpoint = io::Endpoint::parse(address);
-    if (!endpoint)
-        return fail(Errc::invalid, object, endpoint.error().cause, endpoint.error().fix);
-    listener.address = *endpoint;
-    if (config.text(key("auth")) == "unsafe-anonymous")
-        listener.auth = DeviceAuth::unsafe_anonymous;
-    listener.cert_file = config.text(key("cert_file"));
-    listener.key_file = config.text(key("key_file"));
-    const bool tls = listener.protocol == Protocol::mqtts || listener.protocol == Protocol::https;
-    const bool plain_allowed = config.boolean("hub.insecure_plain");
-    if (!tls && !endpoint->is_local() && !plain_allowed) {
-        return fail(
-            Errc::invalid,
-            object + " (" + protocol + " " + endpoint->text() + ")",
-            "plain " + protocol + " is served on loopback only",
-            "use " + protocol + "s, or set hub.insecure_plain = true if the network is trusted"
-        );
-    }
-    if (listener.auth == DeviceAuth::unsafe_anonymous && !endpoint->is_local()) {
-        return fail(
-            Errc::invalid,
-            object,
-            "auth = \"unsafe-anonymous\" is for measuring on loopback",
-            "use 127.0.0.1 or auth = \"device\""
-        );
-    }
-    if (listener.cert_file.empty() != listener.key_file.empty()) {
-        return fail(Errc::invalid, object, "cert_file and key_file belong together", "set both or none");
-    }
-    BRIM_TRY(read_client_tls(config, index, object, tls, listener));
+    auto address =
+        broker::read_address(config, index, object, listener.is_tls(), config.boolean("hub.insecure_plain"));
+    if (!address)
+        return fail(std::move(address).error());
+    listener.address = std::move(*address);
+    auto tls = broker::read_tls(config, index, object, listener.is_tls());
+    if (!tls)
+        return fail(std::move(tls).error());
+    listener.tls = std::move(*tls);
     return listener;
 }
 
+/// Sorts the listeners into ours and the broker's.
+Result<void> read_listeners(const Config& config, HubConfig& made) {
+    for (std::size_t i = 0; i < config.count("listener"); ++i) {
+        const std::string object = "listener " + std::to_string(i + 1);
+        const std::string& auth = config.text(Config::item("listener", i, "auth"));
+        const std::string& protocol = config.text(Config::item("listener", i, "protocol"));
+        const bool is_websocket = protocol == "ws" || protocol == "wss";
+        if (auth == "device" && is_websocket) {
+            return fail(
+                Errc::invalid,
+                object,
+                "devices find MQTT over WebSocket at /mqtt of a http or https listener",
+                "use that, or auth = \"users\" for apps"
+            );
+        }
+        if (auth != "device" && protocol.starts_with("http")) {
+            return fail(
+                Errc::invalid,
+                object,
+                "auth = \"" + auth + "\" is for MQTT",
+                "remove it: accounts and tokens are asked for by the API itself"
+            );
+        }
+        if (auth == "device") {
+            auto listener = read_listener(config, i);
+            if (!listener)
+                return fail(std::move(listener).error());
+            made.listeners.push_back(std::move(*listener));
+        } else {
+            auto listener = broker::read_listener(config, i, config.boolean("hub.insecure_plain"));
+            if (!listener)
+                return fail(std::move(listener).error());
+            made.broker.listeners.push_back(std::move(*listener));
+        }
+    }
+    return broker::check(made.broker);
+}
+
 } // namespace
+
+const std::vector<ConfigKey>& hub_schema() {
+    static const std::vector<ConfigKey> schema = whole_schema();
+    return schema;
+}
 
 Result<HubConfig> make_hub_config(const Config& config) {
     HubConfig made;
@@ -214,13 +188,12 @@ Result<HubConfig> make_hub_config(const Config& config) {
     made.public_url = config.text("hub.public_url");
     made.drain_wait =
         std::chrono::duration_cast<std::chrono::milliseconds>(config.duration("hub.drain_wait"));
-    for (std::size_t i = 0; i < config.count("listener"); ++i) {
-        auto listener = read_listener(config, i);
-        if (!listener)
-            return fail(std::move(listener).error());
-        made.listeners.push_back(std::move(*listener));
-    }
-    if (made.listeners.empty()) {
+    auto settings = broker::read_broker(config, made.data_dir);
+    if (!settings)
+        return fail(std::move(settings).error());
+    made.broker = std::move(*settings);
+    BRIM_TRY(read_listeners(config, made));
+    if (config.count("listener") == 0) {
         ListenerConfig mqtt;
         mqtt.address = {io::Endpoint::Kind::tcp, "127.0.0.1", 1'883};
         ListenerConfig http;

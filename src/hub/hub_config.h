@@ -2,6 +2,7 @@
 // The settings of brim-hub: schema, and the checked values the program is built from.
 
 #include "base/config.h"
+#include "broker/settings.h"
 #include "hub/access.h"
 #include "io/net.h"
 #include "io/tls.h"
@@ -14,17 +15,14 @@ namespace brim::hub {
 /// Every key brim-hub knows.
 const std::vector<ConfigKey>& hub_schema();
 
+/// A listener for devices (mqtt, mqtts), or for browsers and programs (http, https).
 struct ListenerConfig {
     enum class Protocol : std::uint8_t { mqtt, mqtts, http, https };
     Protocol protocol = Protocol::mqtt;
     io::Endpoint address;
-    DeviceAuth auth = DeviceAuth::device; ///< mqtt and mqtts only
-    std::string cert_file, key_file;      ///< TLS; empty = self-signed in data_dir/tls
-    std::string client_ca_file;           ///< TLS; empty = clients are not asked for a certificate
-    bool client_certificate_required = false;
-    std::string crl_file; ///< of the clients' authorities; empty = none is looked at
-    io::TlsVersion tls_min = io::TlsVersion::v1_2;
-    std::string security() const; ///< "tls", "plain" or "unsafe-anonymous": printed at start
+    io::TlsServerOptions tls{}; ///< mqtts and https; empty certificate_file = self-signed in data_dir/tls
+
+    bool is_tls() const { return protocol == Protocol::mqtts || protocol == Protocol::https; }
 };
 
 struct HubConfig {
@@ -33,11 +31,12 @@ struct HubConfig {
     std::vector<ListenerConfig> listeners;
     AccessOptions access;
     IngestOptions ingest;
+    broker::Settings broker; ///< with the listeners for apps; none = there is no such broker
     std::chrono::milliseconds drain_wait{10'000};
 };
 
 /// Checks what single keys cannot: plain listeners away from loopback need insecure_plain = true,
-/// unsafe-anonymous the same and a loopback address. Without [[listener]] the defaults are MQTT
+/// unsafe-anonymous a loopback address in any case. Without [[listener]] the defaults are MQTT
 /// 127.0.0.1:1883 and HTTP 127.0.0.1:8080.
 Result<HubConfig> make_hub_config(const Config& config);
 LogLevel log_level(const Config& config);

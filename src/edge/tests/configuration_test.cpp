@@ -8,6 +8,7 @@
 
 #include "support_model.h"
 
+#include <algorithm>
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
@@ -342,10 +343,35 @@ TEST_CASE("each setting but the drivers and what the uplink trusts needs a start
         CAPTURE(key);
         CHECK(needing_start(before, read({key + "=" + value})) == std::vector{key});
     }
-    const std::set<std::string> taken_at_once{"uplink.ca_file", "uplink.crl_file", "uplink.insecure_plain"};
+    // The broker's, each with a value that is not its default.
+    std::size_t of_broker = 0;
+    for (const ConfigKey& key : broker::broker_keys()) {
+        if (key.name.find("[]") != std::string::npos)
+            continue;
+        ++of_broker;
+        CAPTURE(key.name);
+        const std::string value = key.type == ConfigType::boolean    ? "false"
+                                  : key.type == ConfigType::integer  ? "7"
+                                  : key.type == ConfigType::size     ? "4KiB"
+                                  : key.type == ConfigType::duration ? "33s"
+                                  : key.type == ConfigType::choice   ? key.choices.at(1)
+                                  : key.type == ConfigType::list     ? "ES256"
+                                                                     : "x";
+        std::vector<std::string> sets{key.name + "=" + value};
+        if (key.name == "broker.token_key_file")
+            sets.emplace_back("broker.token_algorithms=ES256");
+        CHECK(std::ranges::count(needing_start(before, read(sets)), key.name) == 1);
+    }
+    const std::vector<std::string> listener{
+        "listener[0].address=127.0.0.1:1883", "broker.acl_file=x", "broker.users_file=x"
+    };
+    CHECK(needing_start(before, read(listener)).size() > listener.size());
+    const std::set<std::string> taken_at_once{
+        "edge.insecure_plain", "uplink.ca_file", "uplink.crl_file", "uplink.insecure_plain"
+    };
     CHECK(needing_start(before, read({"uplink.ca_file=/ca", "uplink.crl_file=/crl"})).empty());
     std::size_t known = 0; // a setting added later must be compared as well
     for (const ConfigKey& key : edge_schema())
         known += key.name.find("[]") == std::string::npos && !taken_at_once.contains(key.name) ? 1 : 0;
-    CHECK(known == changes.size());
+    CHECK(known == changes.size() + of_broker);
 }
