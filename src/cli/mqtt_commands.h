@@ -1,5 +1,5 @@
 #pragma once
-// `brim mqtt pub|sub|bench`: an MQTT client for people and scripts, on the same client core as the edge's
+// `brim mqtt ...`: an MQTT client for people and scripts, on the same client core as the edge's
 // uplink. Each runs to its end and returns the exit code.
 
 #include "cli/mqtt_options.h"
@@ -54,6 +54,18 @@ struct BenchOptions {
     double warmup_s = 1;
 };
 
+/// `brim mqtt conns|kick|trace|stats`: administration of a Brim broker, over MQTT itself (docs/broker.md).
+struct AdminOptions {
+    MqttWords words;
+    std::string command;   ///< "sessions", "session", "kick", "trace" or "stats"
+    std::string client_id; ///< of whom; empty for all
+    std::string user;
+    bool online_only = false;
+    bool forget = false;
+    unsigned seconds = 60; ///< of a trace
+};
+
+Exit mqtt_admin(const AdminOptions& options, Format format);
 Exit mqtt_pub(const PubOptions& options);
 Exit mqtt_sub(const SubOptions& options);
 Exit mqtt_bench(const BenchOptions& options, Format format);

@@ -151,6 +151,33 @@ void add_bench(CLI::App& noun, std::function<Exit()>& run, const std::string& ou
     });
 }
 
+void add_admin(CLI::App& noun, std::function<Exit()>& run, const std::string& output) {
+    const auto verb = [&](const char* name, const char* command, const char* help) {
+        auto options = std::make_shared<AdminOptions>(); // shared with the callback
+        options->command = command;
+        CLI::App* made = mqtt_verb(noun, name, help);
+        add_session(*made, options->words);
+        made->callback([&run, &output, options] {
+            run = [&output, options] {
+                return mqtt_admin(*options, output == "json" ? Format::json : Format::table);
+            };
+        });
+        return std::pair(made, options);
+    };
+    const auto [conns, listed] = verb("conns", "sessions", "List a Brim broker's clients");
+    conns->add_option("client", listed->client_id, "Only this one, with its subscriptions");
+    conns->add_option("--of-user", listed->user, "Only those of this user");
+    conns->add_flag("--online", listed->online_only, "Only those connected now");
+    const auto [kick, kicked] = verb("kick", "kick", "Disconnect a client of a Brim broker");
+    kick->add_option("client", kicked->client_id, "Its client id")->required();
+    kick->add_option("--of-user", kicked->user, "Its user, where several have this client id");
+    kick->add_flag("--forget", kicked->forget, "Drop its session too: subscriptions and waiting messages");
+    const auto [trace, traced] = verb("trace", "trace", "Show a client's packets as they come and go");
+    trace->add_option("client", traced->client_id, "Its client id; it need not be connected yet")->required();
+    trace->add_option("--seconds", traced->seconds, "How long, at most 3,600")->default_val(60);
+    (void)verb("stats", "stats", "Show a Brim broker's counters");
+}
+
 } // namespace
 
 CLI::App& add_mqtt(CLI::App& app, std::function<Exit()>& run, const std::string& output) {
@@ -159,6 +186,7 @@ CLI::App& add_mqtt(CLI::App& app, std::function<Exit()>& run, const std::string&
     add_pub(*noun, run);
     add_sub(*noun, run);
     add_bench(*noun, run, output);
+    add_admin(*noun, run, output);
     return *noun;
 }
 
