@@ -23,7 +23,7 @@ RELEASE_TARGETS = [
     "log_bench", "json_bench", "mqtt_bench", "core_bench", "durable_bench", "load_driver",
 ]
 SIM_SEEDS = 200
-LONG_TESTS = ["sim_tests", "edge_tests", "mqtt_tests", "store_tests"]
+LONG_TESTS = ["sim_tests", "edge_tests", "mqtt_tests", "broker_tests", "store_tests", "sim_broker_tests"]
 # What runs on more than one thread: these test programs, and the demo with hub, edge and drivers.
 TSAN_TARGETS = [
     "base_tests", "io_tests", "sdk_c_tests",

@@ -24,6 +24,7 @@ export class Edge {
   /** @type {import('node:child_process').ChildProcess | undefined} */ child;
   output = '';
   /** @type {DriverOptions[]} */ drivers = [];
+  /** Further configuration. */ extra = '';
 
   /** @param {Credentials} gateway @param {string} url @param {string} [caFile] */
   constructor(gateway, url, caFile = '') {
@@ -61,7 +62,7 @@ export class Edge {
         `[[driver]]\nname = "${driver.name}"\nprogram = "${driver.program}"\nargs = ${JSON.stringify(driver.args)}\n` +
         `config_file = "${file}"\nmodels_dir = "${models}"\n${driver.memory ? `memory_max = "${driver.memory}"\n` : ''}`;
     }
-    writeFileSync(this.config, text);
+    writeFileSync(this.config, text + this.extra);
   }
 
   /** Starts the process and waits until its status page answers. */
