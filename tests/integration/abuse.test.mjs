@@ -131,7 +131,7 @@ test('[F-46] a subscriber that does not read is cut short, the others get everyt
   for (let sent = 0; sent < count; sent += 100) await Promise.all(Array.from({ length: 100 }, () => writer.client.publishAsync('flood', payload, { qos: 1 })));
   await until(() => readers.every((reader) => reader.received.length === count), 'the others have all', 30_000);
   assert.ok(resident() <= before + 24 * mebi, `${before} bytes before, ${resident()} with a stalled reader`);
-  const dropped = /brim_mqtt_dropped_total(?:\{[^}]*\})? (\d+)/.exec(await (await fetch(`${hub.url}/metrics`, { headers: { Authorization: `Bearer ${hub.token}` } })).text());
+  const dropped = /brim_broker_dropped_total\{reason="queue_full"\} (\d+)/.exec(await (await fetch(`${hub.url}/metrics`, { headers: { Authorization: `Bearer ${hub.token}` } })).text());
   assert.ok(Number(dropped?.[1]) > count / 2, `counted as dropped: ${dropped?.[1]}`);
   await honest();
   stalled.destroy();
