@@ -123,7 +123,7 @@ public:
             put_u32(out, id);
             put_u64(out, place.sequence);
             put_u64(out, place.number);
-            put_delivery(out, place.qos, place.retain, place.is_direct, place.subscription_ids);
+            put_delivery(out, place, place.subscription_ids);
         });
     }
 

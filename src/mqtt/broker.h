@@ -29,8 +29,11 @@ using AckToken = std::uint64_t;
 struct BrokerLimits {
     std::uint32_t packet_bytes_max = 268'288; ///< 256 KiB of payload and room for topic and properties
     std::uint32_t preauth_packet_bytes_max =
-        8'192;                                 ///< before CONNECT was accepted, judged from the header alone
-    std::uint16_t inflight_count_max = 128;    ///< per session and direction; sent as Receive Maximum
+        8'192;                              ///< before CONNECT was accepted, judged from the header alone
+    std::uint16_t inflight_count_max = 128; ///< per session and direction; sent as Receive Maximum
+    /// Per session: QoS 2 messages taken that the client has not released, also those of earlier connections
+    /// and of 3.x clients, which know no Receive Maximum. One more ends the connection.
+    std::uint32_t unreleased_count_max = 4'096;
     std::uint32_t queue_count_max = 1'000;     ///< per session, messages waiting for the client
     std::uint32_t queue_bytes_max = 8'388'608; ///< the same in payload and topic bytes
     std::uint32_t subscriptions_max = 1'000;   ///< per session

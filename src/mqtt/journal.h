@@ -42,25 +42,29 @@ struct KeptFacts {
     Mono will_due{}; ///< while offline
 };
 
+/// How a message goes to one session.
+struct DeliveryFlags {
+    std::uint8_t qos = 0;
+    bool retain = false;
+    bool is_direct = false; ///< handed over by the host for this session: not authorised again
+    bool is_shared = false; ///< its turn of a shared subscription: another member may have to take it over
+
+    const DeliveryFlags& flags() const { return *this; }
+};
+
 /// One session a message goes to.
-struct KeptReceiver {
+struct KeptReceiver : DeliveryFlags {
     KeptId session = 0;
     std::uint64_t sequence = 0; ///< its packet identifier follows from this
     const std::vector<std::uint32_t>* subscription_ids = nullptr;
-    std::uint8_t qos = 0;
-    bool retain = false;
-    bool is_direct = false;
 };
 
 /// A place of an image: a message on its way to a session.
-struct KeptPlace {
+struct KeptPlace : DeliveryFlags {
     std::uint64_t sequence = 0;
     JournalNumber number = 0; ///< 0 once PUBREC came: only the identifier is still in use
     const Message* message = nullptr;
     const std::vector<std::uint32_t>* subscription_ids = nullptr;
-    std::uint8_t qos = 0;
-    bool retain = false;
-    bool is_direct = false;
 };
 
 /// Retained messages still to be sent for a subscription; `after` is the last topic that was.
@@ -129,14 +133,11 @@ public:
 
 // --- what a journal gives back
 
-struct RestoredPlace {
+struct RestoredPlace : DeliveryFlags {
     std::uint64_t sequence = 0;
     JournalNumber number = 0; ///< 0: PUBREC came, there is no message
     MessagePtr message;
     std::vector<std::uint32_t> subscription_ids;
-    std::uint8_t qos = 0;
-    bool retain = false;
-    bool is_direct = false;
 };
 
 struct RestoredSubscription {

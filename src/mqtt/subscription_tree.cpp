@@ -199,26 +199,48 @@ bool SubscriptionTree::remove(const TopicFilter& filter, Subscriber subscriber) 
         return true;
     }
     std::uint32_t node = 0;
-    bool ends_in_hash = false;
-    std::string_view rest = filter.filter();
-    for (bool more = true; more;) {
-        const std::string_view level = take_level(rest, more);
-        ends_in_hash = level == "#";
-        if (ends_in_hash)
-            break;
-        node = find_child(node, level);
-        if (node == 0)
-            return false;
-    }
-    std::unique_ptr<Terminal>& terminal = ends_in_hash ? nodes_[node].hash : nodes_[node].here;
-    if (!terminal || !remove_from(*terminal, filter, subscriber))
+    std::unique_ptr<Terminal>* const terminal = find_terminal(filter.filter(), node);
+    if (terminal == nullptr || !remove_from(**terminal, filter, subscriber))
         return false;
-    if (terminal->empty())
-        terminal.reset();
+    if ((*terminal)->empty())
+        terminal->reset();
     prune(node);
     ++generation_;
     --size_;
     return true;
+}
+
+std::unique_ptr<SubscriptionTree::Terminal>*
+SubscriptionTree::find_terminal(std::string_view filter, std::uint32_t& node) {
+    node = 0;
+    bool ends_in_hash = false;
+    for (bool more = true; more && !ends_in_hash;) {
+        const std::string_view level = take_level(filter, more);
+        ends_in_hash = level == "#";
+        if (!ends_in_hash)
+            node = find_child(node, level);
+        if (!ends_in_hash && node == 0)
+            return nullptr;
+    }
+    std::unique_ptr<Terminal>& terminal = ends_in_hash ? nodes_[node].hash : nodes_[node].here;
+    return terminal ? &terminal : nullptr;
+}
+
+SubscriptionTree::Group* SubscriptionTree::find_group(const TopicFilter& filter) {
+    const Terminal* terminal = nullptr;
+    if (filter.wildcard()) {
+        std::uint32_t node = 0;
+        const std::unique_ptr<Terminal>* const found = find_terminal(filter.filter(), node);
+        terminal = found == nullptr ? nullptr : found->get();
+    } else if (const auto place = exact_.find(filter.filter()); place != exact_.end()) {
+        terminal = place->second.get();
+    }
+    if (terminal == nullptr)
+        return nullptr;
+    const auto group = std::ranges::find(terminal->groups, filter.group(), [](const auto& each) {
+        return std::string_view(each->name);
+    });
+    return group == terminal->groups.end() ? nullptr : group->get();
 }
 
 void SubscriptionTree::prune(std::uint32_t node) {

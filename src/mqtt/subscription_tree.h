@@ -55,6 +55,8 @@ public:
     bool add(const TopicFilter& filter, Subscriber subscriber, const SubscriptionOptions& options);
     /// False when there was none.
     bool remove(const TopicFilter& filter, Subscriber subscriber);
+    /// The members of a shared subscription; null when it has none.
+    Group* find_group(const TopicFilter& filter);
     /// Replaces the contents of `matches`. `topic` is a topic name.
     void match(std::string_view topic, Matches& matches);
 
@@ -88,6 +90,9 @@ private:
     };
 
     Terminal& terminal_for(std::string_view filter);
+    /// Where a filter with a wildcard has its subscribers, and the node that holds it; null when there is no
+    /// such place.
+    std::unique_ptr<Terminal>* find_terminal(std::string_view filter, std::uint32_t& node);
     std::uint32_t child_for(std::uint32_t node, std::string_view level);
     std::uint32_t find_child(std::uint32_t node, std::string_view level) const;
     void prune(std::uint32_t node);

@@ -299,6 +299,7 @@ void BrokerModel::check_group(const std::string& group) {
     std::map<std::uint64_t, std::set<std::size_t>> receivers;
     std::vector<const ClientFacts*> members;
     bool are_kept = true;
+    bool are_exact = true; // granted QoS 2: what is handed over at QoS 1 may have arrived before
     std::uint64_t dropped = 0;
     for (std::size_t who = 0; who < recorder_.clients().size(); ++who) {
         const ClientFacts& facts = recorder_.clients()[who];
@@ -307,6 +308,9 @@ void BrokerModel::check_group(const std::string& group) {
             continue;
         members.push_back(&facts);
         are_kept = are_kept && facts.expiry_s != 0;
+        are_exact = are_exact && std::ranges::all_of(facts.wishes, [&](const Wish& wish) {
+                        return !is_of_group(wish) || wish.qos == 2;
+                    });
         dropped += dropped_full(facts);
         for (const Receipt& receipt : facts.receipts) {
             const bool is_of_it = std::ranges::any_of(facts.wishes, [&](const Wish& wish) {
@@ -321,7 +325,7 @@ void BrokerModel::check_group(const std::string& group) {
     for (const auto& [number, sent] : recorder_.messages()) {
         const std::size_t count = receivers.contains(number) ? receivers[number].size() : 0;
         // Who is not kept gets it before it is on disk: if the broker dies then, the next copy is another's.
-        if (count > 1 && sent.is_exact && sent.qos == 2 && !sent.met_bad_disk && are_kept)
+        if (count > 1 && sent.is_exact && sent.qos == 2 && !sent.met_bad_disk && are_kept && are_exact)
             report(2, name_of(sent) + " went to " + std::to_string(count) + " members of the group " + group);
         if (count != 0 || !is_promised(sent))
             continue;
@@ -331,8 +335,11 @@ void BrokerModel::check_group(const std::string& group) {
                 if (wish.group != group || !topic_matches(wish.filter, sent.topic))
                     continue;
                 is_owed_to_one = is_owed_to_one || is_owed(wish, sent);
-                // A member whose session ended took with it what was its own.
-                is_excused = is_excused || (wish.doubted && sent.submitted.before(wish.doubted)) ||
+                // A member whose session ended took with it what nobody may inherit, and what was not on
+                // disk when the broker died.
+                const bool has_heirs = wish.qos != 2 && facts->expiry_s != 0;
+                is_excused = is_excused ||
+                             (!has_heirs && wish.doubted && sent.submitted.before(wish.doubted)) ||
                              (wish.release_asked && sent.submitted.before(wish.release_asked));
                 is_excused = is_excused || is_banned(*facts, sent.topic, sent.submitted) || wish.qos == 0;
             }

@@ -162,7 +162,7 @@ private:
     attach(ConnId id, const PendingConnect& pending, const Admission& admission, bool& present, Mono now);
     void detach(SessionId id, Ended why, Mono now);
     void forget(SessionId id, Mono now);
-    void drop_contents(Session& session, SessionId id);
+    void drop_contents(Session& session, SessionId id, Mono now);
     void publish_will(SessionId id, Mono now);
     ConnView view(const Session& session) const;
     Session* session_by_key(std::string_view key, SessionId& id);
@@ -175,7 +175,7 @@ private:
     void handle_publish(ConnId id, const Frame& frame, Mono now);
     bool resolve_topic(ConnId id, const Publish& packet, std::string_view& topic, Mono now);
     bool admit_inbound(ConnId id, Session& session, const Publish& packet, Mono now);
-    void repeat_pubrec(ConnId id, Session& session, const Publish& packet);
+    void repeat_pubrec(ConnId id, Session& session, const InboundQos2& known);
     void
     settle(ConnId id, AckToken token, Verdict verdict, std::size_t reached, JournalNumber number, Mono now);
     void complete(AckToken token, ReasonCode reason, JournalNumber number, Mono now);
@@ -249,6 +249,14 @@ private:
         EncodeCache& cache
     );
     bool offer_group(SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache);
+    void hand_over(
+        std::string_view key,
+        const std::vector<MessagePtr>& messages,
+        const std::vector<TopicFilter>& shares,
+        Mono now
+    );
+    SubscriptionTree::Group*
+    heirs(const std::vector<TopicFilter>& shares, std::string_view topic, std::size_t turn);
 
     // inspect.cpp
     SessionView session_view(const Session& session);
@@ -385,6 +393,8 @@ private:
 
     std::deque<Awaited> awaited_; ///< numbers grow
     std::size_t traced_ = 0;      ///< connections whose packets the host sees
+    /// Session keys of messages that expired before the restore; the host may not be called from inside it.
+    std::vector<std::string> expired_;
     BrokerStats stats_;
 };
 

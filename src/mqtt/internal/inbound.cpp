@@ -16,15 +16,6 @@ AckToken token_of(SessionId session, std::uint64_t sequence) {
            (sequence & token_sequence_mask);
 }
 
-/// Where a packet id is among those between PUBLISH and PUBREL; clients release in order, so it is near the
-/// front.
-std::size_t find_qos2(Ring<InboundQos2>& ids, std::uint16_t packet_id) {
-    std::size_t i = 0;
-    while (i < ids.size() && ids[i].packet_id != packet_id)
-        ++i;
-    return i;
-}
-
 } // namespace
 
 bool Broker::Core::resolve_topic(ConnId id, const Publish& packet, std::string_view& topic, Mono now) {
@@ -62,32 +53,36 @@ bool Broker::Core::admit_inbound(ConnId id, Session& session, const Publish& pac
     if (packet.qos == 0)
         return true;
     Flow& flow = flow_of(session);
-    if (packet.qos == 2 && find_qos2(flow.qos2, packet.packet_id) < flow.qos2.size()) {
-        repeat_pubrec(id, session, packet);
-        return false;
-    }
-    // What the client has no final answer for. A 3.x client is stopped before this by is_blocked, except for
-    // QoS 2 that it never releases.
-    if (flow.acks_qos1 + flow.qos2.size() >= limits_.inflight_count_max) {
+    const std::size_t known = packet.qos == 2 ? flow.qos2.find(packet.packet_id) : InboundIds::none;
+    const bool is_counted = known != InboundIds::none && flow.qos2[known].is_counted;
+    // What the client has no final answer for on this connection. 3.x knows no such bound: the client is not
+    // read from while many answers are due (is_blocked), and what it has not released is bounded below.
+    const bool is_over_quota = session.version == ProtocolVersion::v5 && !is_counted &&
+                               flow.acks_qos1 + flow.qos2.counted() >= limits_.inflight_count_max;
+    const bool is_new = packet.qos == 2 && known == InboundIds::none;
+    if (is_over_quota || (is_new && flow.qos2.size() >= limits_.unreleased_count_max)) {
         protocol_end(id, ReasonCode::receive_maximum_exceeded, now);
         return false;
     }
-    return true;
+    if (known == InboundIds::none)
+        return true;
+    flow.qos2.count(known);
+    repeat_pubrec(id, session, flow.qos2[known]);
+    return false;
 }
 
-void Broker::Core::repeat_pubrec(ConnId id, Session& session, const Publish& packet) {
+void Broker::Core::repeat_pubrec(ConnId id, Session& session, const InboundQos2& known) {
     Flow& flow = *session.flow;
-    const InboundQos2& known = flow.qos2[find_qos2(flow.qos2, packet.packet_id)];
     for (std::size_t i = 0; i < flow.acks.size(); ++i) {
-        if (flow.acks[i].type == PacketType::pubrec && flow.acks[i].packet_id == packet.packet_id)
+        if (flow.acks[i].type == PacketType::pubrec && flow.acks[i].packet_id == known.packet_id)
             return;
     }
     if (known.pending == 0 && flow.acks.empty() && known.number <= stable_) {
-        send_ack(id, PacketType::pubrec, packet.packet_id, ReasonCode::success);
+        send_ack(id, PacketType::pubrec, known.packet_id, ReasonCode::success);
         return;
     }
     flow.acks.push_back(
-        {packet.packet_id, PacketType::pubrec, known.pending == 0, ReasonCode::success, known.number}
+        {known.packet_id, PacketType::pubrec, known.pending == 0, ReasonCode::success, known.number}
     );
     ++flow.ack_sequence;
     if (known.number > stable_)
@@ -139,7 +134,7 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
              0}
         );
         if (is_qos2) {
-            flow.qos2.push_back({packet->packet_id, token, 0});
+            flow.qos2.push_back(packet->packet_id, true, token);
         } else {
             ++flow.acks_qos1;
         }
@@ -331,13 +326,13 @@ void Broker::Core::handle_pubrel(ConnId id, const Frame& frame, Mono now) {
     Session& session = *sessions_.find(conn.session);
     ReasonCode reason = ReasonCode::packet_identifier_not_found;
     if (session.flow) {
-        Ring<InboundQos2>& ids = session.flow->qos2;
-        const std::size_t place = find_qos2(ids, packet->packet_id);
-        if (place < ids.size() && ids[place].pending != 0) {
+        InboundIds& ids = session.flow->qos2;
+        const std::size_t place = ids.find(packet->packet_id);
+        if (place != InboundIds::none && ids[place].pending != 0) {
             protocol_end(id, ReasonCode::protocol_error, now); // PUBREL before PUBREC was sent
             return;
         }
-        if (place < ids.size()) {
+        if (place != InboundIds::none) {
             ids.erase(place);
             reason = ReasonCode::success;
             if (session.kept != 0)

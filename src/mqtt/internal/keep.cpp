@@ -84,9 +84,7 @@ void Broker::Core::write_session(const Session& session) {
 /// A delivery that was just queued: it is written with its message when that has gone to all.
 void Broker::Core::note_kept(Session& session, std::uint64_t sequence, Delivery& delivery) {
     delivery.number = journal_->last() + 1;
-    kept_.push_back(
-        {session.kept, sequence, delivery.ids.get(), delivery.qos, delivery.retain, delivery.is_direct}
-    );
+    kept_.push_back({delivery.flags(), session.kept, sequence, delivery.ids.get()});
 }
 
 void Broker::Core::write_message(const MessagePtr& message, bool is_retained) {

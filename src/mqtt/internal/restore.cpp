@@ -12,6 +12,13 @@ namespace {
 constexpr std::uint64_t span_factor = 2; ///< as of the window
 constexpr std::uint64_t span_max = 65'535;
 
+Delivery delivery_of(RestoredPlace& place) {
+    Delivery delivery{place.flags(), std::move(place.message), nullptr, place.number};
+    if (!place.subscription_ids.empty())
+        delivery.ids = std::make_unique<std::vector<std::uint32_t>>(std::move(place.subscription_ids));
+    return delivery;
+}
+
 } // namespace
 
 bool Broker::Core::restore(RestoredState state, Mono now) {
@@ -80,7 +87,7 @@ bool Broker::Core::restore_flow(Session& session, RestoredSession& kept, Mono no
         return true;
     Flow& flow = flow_of(session);
     for (const std::uint16_t packet_id : kept.inbound)
-        flow.qos2.push_back({packet_id, 0, 0});
+        flow.qos2.push_back(packet_id, false, 0);
     for (RestoredReplay& replay : kept.replays) {
         flow.replays.push_back(
             {std::move(replay.filter), replay.subscription_id, replay.qos, std::move(replay.after)}
@@ -102,14 +109,7 @@ bool Broker::Core::restore_flow(Session& session, RestoredSession& kept, Mono no
             continue;
         }
         is_exact = is_exact && place.sequence == end + flow.queue.size();
-        Delivery delivery;
-        delivery.message = std::move(place.message);
-        delivery.number = place.number;
-        if (!place.subscription_ids.empty())
-            delivery.ids = std::make_unique<std::vector<std::uint32_t>>(std::move(place.subscription_ids));
-        delivery.qos = place.qos;
-        delivery.retain = place.retain;
-        delivery.is_direct = place.is_direct;
+        Delivery delivery = delivery_of(place);
         flow.queue_bytes += delivery.message->payload.size() + delivery.message->topic.size();
         flow.queue.push_back(std::move(delivery));
         ++stats_.queued;
@@ -125,6 +125,8 @@ void Broker::Core::restore_place(Session& session, RestoredPlace& place, Mono no
     Flow& flow = *session.flow;
     Outbound kept;
     const bool is_over = place.message && is_expired(*place.message, now);
+    if (is_over)
+        expired_.emplace_back(session.identity.key());
     if (is_over && place.qos == 2)
         // The client may hold its identifier: PUBREL lets it go without delivering what is too old.
         journal_->received(session.kept, place.sequence, place.number);
@@ -134,14 +136,7 @@ void Broker::Core::restore_place(Session& session, RestoredPlace& place, Mono no
         kept.state = Outbound::State::wait_pubcomp;
     } else if (!is_over) {
         kept.state = place.qos == 2 ? Outbound::State::wait_pubrec : Outbound::State::wait_puback;
-        kept.delivery.message = std::move(place.message);
-        kept.delivery.number = place.number;
-        if (!place.subscription_ids.empty())
-            kept.delivery.ids =
-                std::make_unique<std::vector<std::uint32_t>>(std::move(place.subscription_ids));
-        kept.delivery.qos = place.qos;
-        kept.delivery.retain = place.retain;
-        kept.delivery.is_direct = place.is_direct;
+        kept.delivery = delivery_of(place);
     }
     flow.outbound.push_back(std::move(kept));
     ++flow.out_sequence;
@@ -201,15 +196,11 @@ std::size_t Broker::Core::write_places(const Session& session) {
     std::size_t count = 0;
     const auto write = [&](std::uint64_t sequence, const Delivery& delivery) {
         ++count;
+        DeliveryFlags flags = delivery.flags();
+        if (!delivery.message)
+            flags.qos = 2;
         journal_->image_place(
-            session.kept,
-            {sequence,
-             delivery.number,
-             delivery.message.get(),
-             delivery.ids.get(),
-             delivery.message ? delivery.qos : std::uint8_t{2},
-             delivery.retain,
-             delivery.is_direct}
+            session.kept, {flags, sequence, delivery.number, delivery.message.get(), delivery.ids.get()}
         );
     };
     const std::uint64_t first = flow.out_sequence - flow.outbound.size();

@@ -183,6 +183,7 @@ bool Broker::Core::offer_group(
             delivery.message = message;
             delivery.qos = std::min(entry.options.qos, message->qos);
             delivery.retain = entry.options.retain_as_published && message->retain;
+            delivery.is_shared = true;
             if (entry.options.id != 0) {
                 delivery.ids = std::make_unique<std::vector<std::uint32_t>>(1, entry.options.id);
             }
@@ -194,6 +195,42 @@ bool Broker::Core::offer_group(
         }
     }
     return false;
+}
+
+/// Of what a member whose session ended had not taken: it goes to another one (MQTT 5 section 4.8.2).
+void Broker::Core::hand_over(
+    std::string_view key,
+    const std::vector<MessagePtr>& messages,
+    const std::vector<TopicFilter>& shares,
+    Mono now
+) {
+    const Message* before = nullptr;
+    std::size_t turn = 0;
+    for (const MessagePtr& message : messages) {
+        // One message is there once for each subscription it came by, one behind the other.
+        turn = message.get() == before ? turn + 1 : 0;
+        before = message.get();
+        if (is_expired(*message, now)) {
+            dropped(key, "expired", 1);
+            continue;
+        }
+        SubscriptionTree::Group* const group = heirs(shares, message->topic, turn);
+        EncodeCache cache;
+        if (group == nullptr || !offer_group(*group, message, now, cache))
+            dropped(key, "no_session", 1);
+        if (!kept_.empty())
+            write_message(message, false);
+    }
+}
+
+/// Who is left of the shared subscription that is number `turn` of those that match; null for nobody.
+SubscriptionTree::Group*
+Broker::Core::heirs(const std::vector<TopicFilter>& shares, std::string_view topic, std::size_t turn) {
+    for (const TopicFilter& share : shares) {
+        if (share.matches(topic) && turn-- == 0)
+            return tree_.find_group(share);
+    }
+    return nullptr;
 }
 
 } // namespace brim::mqtt

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "mqtt/broker.h"
 #include "mqtt/codec.h"
+#include "mqtt/internal/inbound_ids.h"
 #include "mqtt/internal/ring.h"
 #include "mqtt/internal/token_bucket.h"
 #include "mqtt/journal.h"
@@ -146,13 +147,10 @@ struct Conn {
 using SubscriptionIds = std::unique_ptr<std::vector<std::uint32_t>>;
 
 /// A message on its way to one session.
-struct Delivery {
+struct Delivery : DeliveryFlags {
     MessagePtr message;
     SubscriptionIds ids;      ///< null for none
     JournalNumber number = 0; ///< of the message in the journal; 0 when it is not there
-    std::uint8_t qos = 0;
-    bool retain = false;
-    bool is_direct = false; ///< handed over by the host for this session: not authorised again
 };
 
 /// One place in the outbound window. Places follow each other by packet id.
@@ -170,13 +168,6 @@ struct InboundAck {
     bool is_ready = false;
     ReasonCode reason = ReasonCode::success;
     JournalNumber number = 0; ///< leaves once this is stable
-};
-
-/// A QoS 2 packet id between PUBLISH and PUBREL.
-struct InboundQos2 {
-    std::uint16_t packet_id = 0;
-    AckToken pending = 0;     ///< 0: the host has decided
-    JournalNumber number = 0; ///< what was written of it
 };
 
 /// Retained messages still to be sent for one new subscription.
@@ -199,7 +190,7 @@ struct Flow {
         0; ///< places before it were sent on this connection, those from it on were not
     Ring<InboundAck> acks;
     std::uint32_t acks_qos1 = 0;
-    Ring<InboundQos2> qos2;
+    InboundIds qos2;
     std::vector<Replay> replays;
 
     bool idle() const {

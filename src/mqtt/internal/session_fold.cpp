@@ -442,10 +442,15 @@ RestoredSession SessionFold::restored(KeptId id, Session& session, const LogCloc
             ++counts_.lost_references;
             continue;
         }
-        RestoredPlace kept{sequence, place.number, nullptr, std::move(place.delivery.subscription_ids)};
-        kept.qos = place.number == 0 ? std::uint8_t{2} : place.delivery.qos;
-        kept.retain = place.delivery.retain;
-        kept.is_direct = place.delivery.is_direct;
+        RestoredPlace kept{
+            place.delivery.flags(),
+            sequence,
+            place.number,
+            nullptr,
+            std::move(place.delivery.subscription_ids)
+        };
+        if (place.number == 0)
+            kept.qos = 2;
         if (place.number != 0)
             kept.message = held->second.stored.message;
         out.places.push_back(std::move(kept));

@@ -108,6 +108,7 @@ void Broker::Core::detach(SessionId id, Ended why, Mono now) {
     if (session->flow) {
         session->flow->acks.release(); // the client will send again what it has no answer for
         session->flow->acks_qos1 = 0;
+        session->flow->qos2.uncount();
         release_idle(*session);
     }
     if (why == Ended::shutdown)
@@ -153,23 +154,40 @@ void Broker::Core::publish_will(SessionId id, Mono now) {
         write_session(*session); // in one turn with the message: it is not sent twice
 }
 
-void Broker::Core::drop_contents(Session& session, SessionId id) {
+void Broker::Core::drop_contents(Session& session, SessionId id, Mono now) {
+    std::vector<TopicFilter> shares;
     if (session.subscriptions) {
-        for (const Subscription& subscription : *session.subscriptions)
+        for (Subscription& subscription : *session.subscriptions) {
             tree_.remove(subscription.filter, Slab<Session>::index_of(id));
+            if (subscription.filter.shared())
+                shares.push_back(std::move(subscription.filter));
+        }
         session.subscriptions.reset();
     }
     if (!session.flow)
         return;
     release_kept(session);
-    std::uint64_t lost = session.flow->queue.size();
-    for (std::size_t i = 0; i < session.flow->outbound.size(); ++i) {
-        const Outbound::State state = session.flow->outbound[i].state;
-        lost += state == Outbound::State::wait_puback || state == Outbound::State::wait_pubrec ? 1 : 0;
+    Flow& flow = *session.flow;
+    std::vector<MessagePtr> inherited;
+    std::uint64_t lost = 0;
+    const auto take = [&](const Delivery& delivery, bool is_begun) {
+        // QoS 2 that one client may have is completed with it or with nobody [MQTT-4.8.2-5].
+        if (delivery.is_shared && !(is_begun && delivery.qos == 2))
+            inherited.push_back(delivery.message);
+        else
+            ++lost;
+    };
+    for (std::size_t i = 0; i < flow.outbound.size(); ++i) {
+        const Outbound::State state = flow.outbound[i].state;
+        if (state == Outbound::State::wait_puback || state == Outbound::State::wait_pubrec)
+            take(flow.outbound[i].delivery, true);
     }
-    stats_.queued -= session.flow->queue.size();
+    for (std::size_t i = 0; i < flow.queue.size(); ++i)
+        take(flow.queue[i], false);
+    stats_.queued -= flow.queue.size();
     release_flow(session);
     dropped(session.identity.key(), "no_session", lost);
+    hand_over(session.identity.key(), inherited, shares, now);
 }
 
 void Broker::Core::forget(SessionId id, Mono now) {
@@ -182,7 +200,7 @@ void Broker::Core::forget(SessionId id, Mono now) {
         if (session == nullptr || session->conn != 0)
             return;
     }
-    drop_contents(*session, id);
+    drop_contents(*session, id, now);
     if (session->kept != 0)
         journal_->session_gone(session->kept);
     by_key_.erase(session->identity.key());

@@ -223,7 +223,7 @@ void SessionLog::image_place(KeptId id, const KeptPlace& place) {
         put_u32(out, id);
         put_u64(out, place.sequence);
         put_u64(out, place.number);
-        put_delivery(out, place.qos, place.retain, place.is_direct, place.subscription_ids);
+        put_delivery(out, place, place.subscription_ids);
     });
 }
 

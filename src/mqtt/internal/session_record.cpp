@@ -17,6 +17,7 @@ constexpr unsigned message_accepted = 16;
 
 constexpr unsigned delivery_retain = 4;
 constexpr unsigned delivery_direct = 8;
+constexpr unsigned delivery_shared = 16;
 
 constexpr unsigned facts_retain = 4;
 constexpr unsigned facts_wildcard = 8;
@@ -166,11 +167,10 @@ void StoredMessage::settle(const LogClock& clock) {
         message->accepted = clock.time_of(accepted_ms, std::chrono::seconds{0});
 }
 
-void put_delivery(
-    Bytes& out, std::uint8_t qos, bool retain, bool is_direct, const std::vector<std::uint32_t>* ids
-) {
-    const unsigned flags = (qos & 3u) | bit(retain, delivery_retain) | bit(is_direct, delivery_direct);
-    put_u8(out, static_cast<std::uint8_t>(flags));
+void put_delivery(Bytes& out, const DeliveryFlags& flags, const std::vector<std::uint32_t>* ids) {
+    const unsigned bits = (flags.qos & 3u) | bit(flags.retain, delivery_retain) |
+                          bit(flags.is_direct, delivery_direct) | bit(flags.is_shared, delivery_shared);
+    put_u8(out, static_cast<std::uint8_t>(bits));
     const std::size_t count = ids == nullptr ? 0 : std::min(ids->size(), text_bytes_max);
     put_u16(out, static_cast<std::uint16_t>(count));
     for (std::size_t i = 0; i < count; ++i)
@@ -183,6 +183,7 @@ StoredDelivery read_delivery(Reader& in) {
     stored.qos = static_cast<std::uint8_t>(flags & 3u);
     stored.retain = (flags & delivery_retain) != 0;
     stored.is_direct = (flags & delivery_direct) != 0;
+    stored.is_shared = (flags & delivery_shared) != 0;
     for (std::uint16_t left = in.u16(); left > 0 && in.ok(); --left)
         stored.subscription_ids.push_back(in.u32());
     if (stored.qos == 0 || stored.qos == 3)
@@ -193,7 +194,7 @@ StoredDelivery read_delivery(Reader& in) {
 void put_receiver(Bytes& out, const KeptReceiver& receiver) {
     put_u32(out, receiver.session);
     put_u64(out, receiver.sequence);
-    put_delivery(out, receiver.qos, receiver.retain, receiver.is_direct, receiver.subscription_ids);
+    put_delivery(out, receiver, receiver.subscription_ids);
 }
 
 } // namespace brim::mqtt

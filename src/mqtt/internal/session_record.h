@@ -74,9 +74,7 @@ void put_facts(Bytes& out, const KeptFacts& facts, const LogClock& clock);
 void put_message(Bytes& out, const Message& message, const LogClock& clock);
 void put_receiver(Bytes& out, const KeptReceiver& receiver);
 /// Of a delivery: QoS, flags and subscription identifiers.
-void put_delivery(
-    Bytes& out, std::uint8_t qos, bool retain, bool is_direct, const std::vector<std::uint32_t>* ids
-);
+void put_delivery(Bytes& out, const DeliveryFlags& flags, const std::vector<std::uint32_t>* ids);
 
 /// A message before its times are known to the new process.
 struct StoredMessage {
@@ -98,10 +96,7 @@ struct StoredFacts {
     std::int64_t will_due_ms = 0;
 };
 
-struct StoredDelivery {
-    std::uint8_t qos = 0;
-    bool retain = false;
-    bool is_direct = false;
+struct StoredDelivery : DeliveryFlags {
     std::vector<std::uint32_t> subscription_ids;
 };
 

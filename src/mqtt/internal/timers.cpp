@@ -113,6 +113,8 @@ void Broker::Core::run_throttle_timer(ConnId id, Mono now) {
 
 Mono Broker::Core::tick(Mono now) {
     const Turn turn(*this, now);
+    for (const std::string& key : std::exchange(expired_, {}))
+        dropped(key, "expired", 1);
     while (!throttle_timers_.empty() && throttle_timers_.next() <= now)
         run_throttle_timer(throttle_timers_.pop().id, now);
     while (!conn_timers_.empty() && conn_timers_.next() <= now)

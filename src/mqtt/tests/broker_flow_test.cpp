@@ -177,143 +177,6 @@ TEST_CASE("[B-28] a QoS 1 id used again before its acknowledgement loses neither
     CHECK(peer.acked(PacketType::puback).packet_id == 7);
 }
 
-TEST_CASE("[B-01] QoS 2 with one id again and again is one message; ids never released are bounded") {
-    for (const ProtocolVersion version : both) {
-        Bench bench;
-        Peer peer(bench, version);
-        peer.join("p");
-        for (int i = 0; i < 20'000; ++i) {
-            peer.publish("a", "x", 2, 7);
-            bench.host.out.clear();
-        }
-        CHECK(bench.host.published.size() == 1);
-        CHECK_FALSE(peer.is_closed());
-        for (std::uint16_t id = 100; id < 227; ++id)
-            peer.publish("a", "x", 2, id);
-        CHECK_FALSE(peer.is_closed());
-        peer.publish("a", "x", 2, 999);
-        CHECK(peer.is_closed());
-        if (version == ProtocolVersion::v5)
-            CHECK(peer.goodbye() == ReasonCode::receive_maximum_exceeded);
-    }
-}
-
-TEST_CASE("[B-16] inbound QoS 2 is delivered once whatever half of it is cut") {
-    // Cut after PUBLISH, after PUBREC, after PUBREL, after PUBCOMP; the client goes on as it must.
-    for (const ProtocolVersion version : both) {
-        for (int cut_after = 0; cut_after < 4; ++cut_after) {
-            Bench bench;
-            auto peer = std::make_unique<Peer>(bench, version);
-            peer->join("p", false, 100);
-            const auto reconnect = [&] {
-                peer->cut();
-                peer = std::make_unique<Peer>(bench, version);
-                CHECK(peer->join("p", false, 100).session_present);
-            };
-            Publish packet;
-            packet.topic = "a";
-            packet.qos = 2;
-            packet.packet_id = 5;
-            peer->publish(packet);
-            if (cut_after <= 1) {
-                reconnect();
-                packet.dup = true;
-                peer->publish(packet);
-            }
-            CHECK(peer->acked(PacketType::pubrec).packet_id == 5);
-            peer->ack(PacketType::pubrel, 5);
-            if (cut_after >= 2) {
-                reconnect();
-                peer->ack(PacketType::pubrel, 5);
-                const Ack comp = peer->acked(PacketType::pubcomp);
-                CHECK(comp.packet_id == 5);
-                if (version == ProtocolVersion::v5)
-                    CHECK(comp.reason == ReasonCode::packet_identifier_not_found);
-            } else {
-                CHECK(peer->acked(PacketType::pubcomp).reason == ReasonCode::success);
-            }
-            CHECK(bench.host.published.size() == 1);
-            packet.dup = false;
-            peer->publish(packet);
-            CHECK(bench.host.published.size() == 2);
-        }
-    }
-}
-
-TEST_CASE("[B-17] a QoS 2 message sent again whose first copy never arrived is delivered") {
-    Bench bench;
-    Peer first(bench);
-    first.join("p", true, 100);
-    first.cut();
-    Peer second(bench);
-    second.join("p", false, 100);
-    Publish packet;
-    packet.topic = "a";
-    packet.qos = 2;
-    packet.packet_id = 5;
-    packet.dup = true;
-    second.publish(packet);
-    CHECK(bench.host.published.size() == 1);
-}
-
-TEST_CASE("a QoS 2 message the host still holds when its client comes back is asked for once") {
-    Bench bench;
-    bench.host.judge = [](const ConnView&, const MessagePtr&, AckToken) { return Verdict::pending; };
-    Peer first(bench);
-    first.join("p", true, 100);
-    first.publish("a", "x", 2, 5);
-    first.cut();
-    Peer second(bench);
-    second.join("p", false, 100);
-    second.publish("a", "x", 2, 5);
-    second.publish("a", "x", 2, 5);
-    CHECK(second.is_quiet());
-    CHECK(bench.host.published.size() == 1);
-    bench.broker.complete(bench.host.published[0].token, ReasonCode::success, bench.host.now);
-    CHECK(second.acked(PacketType::pubrec).packet_id == 5);
-    CHECK(second.is_quiet());
-    second.ack(PacketType::pubrel, 5);
-    CHECK(second.acked(PacketType::pubcomp).reason == ReasonCode::success);
-}
-
-TEST_CASE("[B-16] outbound QoS 2 keeps its id and state across a cut in each half") {
-    for (const ProtocolVersion version : both) {
-        for (int cut_after = 0; cut_after < 3; ++cut_after) {
-            Bench bench;
-            auto peer = std::make_unique<Peer>(bench, version);
-            peer->join("p", false, 100);
-            peer->subscribe("a", 2);
-            const auto reconnect = [&] {
-                peer->cut();
-                peer = std::make_unique<Peer>(bench, version);
-                CHECK(peer->join("p", false, 100).session_present);
-            };
-            bench.broker.publish(message("a", "x", 2), bench.host.now);
-            const std::uint16_t id = peer->message().packet_id;
-            if (cut_after == 0) {
-                reconnect();
-                const Publish again = peer->message();
-                CHECK(again.packet_id == id);
-                CHECK(again.dup);
-            }
-            peer->ack(PacketType::pubrec, id);
-            CHECK(peer->acked(PacketType::pubrel).packet_id == id);
-            if (cut_after == 1) {
-                reconnect();
-                CHECK(peer->acked(PacketType::pubrel).packet_id == id);
-            }
-            if (cut_after == 2) {
-                peer->ack(PacketType::pubrec, id);
-                CHECK(peer->acked(PacketType::pubrel).packet_id == id);
-            }
-            peer->ack(PacketType::pubcomp, id);
-            CHECK(peer->is_quiet());
-            reconnect();
-            CHECK(peer->is_quiet());
-        }
-    }
-}
-
 TEST_CASE("[B-27] stray acknowledgements neither open the window nor end the session") {
     for (const ProtocolVersion version : both) {
         BrokerLimits limits;
@@ -405,7 +268,7 @@ TEST_CASE("a client that never acknowledges its oldest message cannot widen the 
     peer.subscribe("a", 1);
     for (int i = 0; i < 50; ++i)
         bench.broker.publish(message("a", "x", 1), bench.host.now);
-    std::uint16_t first = peer.message().packet_id;
+    const std::uint16_t first = peer.message().packet_id;
     int received = 1;
     while (!peer.is_quiet()) {
         const std::uint16_t id = peer.message().packet_id;
@@ -506,31 +369,6 @@ TEST_CASE("permission is asked at delivery too, also for what waited and for wha
     allowed = true;
     bench.broker.publish(message("a", "again", 1), bench.host.now);
     CHECK(again.message().payload == "again");
-}
-
-TEST_CASE("a QoS 2 message that may not be sent again is let go of by PUBREL") {
-    Bench bench;
-    bool allowed = true;
-    bench.host.permit = [&](const ConnView&, Action action, std::string_view) {
-        return action != Action::receive || allowed;
-    };
-    Peer peer(bench);
-    peer.join("p", true, 100);
-    peer.subscribe("a", 2);
-    bench.broker.publish(message("a", "seen", 2), bench.host.now);
-    const std::uint16_t id = peer.message().packet_id;
-    peer.cut(); // and with it, perhaps, PUBREC: the client then waits for PUBREL
-    allowed = false;
-    Peer again(bench);
-    again.join("p", false, 100);
-    const Received pubrel = again.take(PacketType::pubrel);
-    CHECK(decode_ack(pubrel.frame(), again.version(), {})->packet_id == id);
-    CHECK(again.is_quiet());
-    CHECK(bench.host.dropped["denied"] == 1);
-    again.ack(PacketType::pubcomp, id);
-    allowed = true;
-    bench.broker.publish(message("a", "next", 2), bench.host.now);
-    CHECK(again.message().payload == "next");
 }
 
 TEST_CASE("message expiry: what waited too long is dropped and counted, the rest carries what is left") {

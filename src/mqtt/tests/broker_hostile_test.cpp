@@ -525,43 +525,6 @@ TEST_CASE("no local keeps a client's own messages from it; with a shared subscri
     CHECK(peer.goodbye() == ReasonCode::protocol_error);
 }
 
-TEST_CASE("[F-54] shared subscriptions: one member each in turn, online ones first, kept for one that is away"
-) {
-    Bench bench;
-    Peer one(bench);
-    Peer two(bench);
-    one.join("1", true, 100);
-    two.join("2", true, 100);
-    one.subscribe("$share/g/a", 1);
-    two.subscribe("$share/g/a", 1);
-    Peer plain(bench);
-    plain.join("3");
-    plain.subscribe("a");
-    for (int i = 0; i < 10; ++i)
-        CHECK(bench.broker.publish(message("a", "x", 1), bench.host.now) == 2);
-    int first = 0;
-    int second = 0;
-    while (!one.is_quiet()) {
-        one.ack(PacketType::puback, one.message().packet_id);
-        ++first;
-    }
-    while (!two.is_quiet()) {
-        two.ack(PacketType::puback, two.message().packet_id);
-        ++second;
-    }
-    CHECK(first == 5);
-    CHECK(second == 5);
-    one.cut();
-    for (int i = 0; i < 4; ++i)
-        bench.broker.publish(message("a", "y", 1), bench.host.now);
-    for (int i = 0; i < 4; ++i)
-        CHECK(two.message().payload == "y");
-    two.cut();
-    CHECK(bench.broker.publish(message("a", "zero", 0), bench.host.now) == 1); // the plain one
-    CHECK(bench.broker.publish(message("a", "kept", 1), bench.host.now) == 2);
-    CHECK(bench.broker.stats().queued == 1);
-}
-
 TEST_CASE("an AUTH exchange is not offered: CONNECT with a method is refused with 0x8C") {
     Bench bench;
     Peer peer(bench);

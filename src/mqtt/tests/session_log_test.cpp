@@ -526,6 +526,7 @@ TEST_CASE("a message that expired while the broker was down is not delivered; it
         rig.start();
         Peer kept(*rig.bench);
         join_kept(rig, kept, "kept");
+        CHECK(rig.host().dropped["expired"] == 1);
         if (qos == 2)
             CHECK(kept.acked(PacketType::pubrel).packet_id == sent); // the client may hold it: it lets go
         const Publish lasting = kept.message();

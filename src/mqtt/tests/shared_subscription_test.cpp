@@ -1,0 +1,169 @@
+// Shared subscriptions: whose turn it is, and who inherits.
+
+#include "mqtt/tests/broker_bench.h"
+#include "mqtt/tests/session_log_rig.h"
+
+#include <set>
+#include <string>
+
+using namespace brim;
+using namespace brim::mqtt;
+using namespace brim::mqtt::bench;
+
+namespace {
+
+/// What a client gets from here on, all acknowledged.
+std::multiset<std::string> taken(Peer& peer) {
+    std::multiset<std::string> payloads;
+    while (!peer.is_quiet()) {
+        const Publish packet = peer.message();
+        payloads.insert(std::string(packet.payload));
+        CHECK_FALSE(packet.dup); // for this client it is the first time
+        if (packet.qos == 1)
+            peer.ack(PacketType::puback, packet.packet_id);
+    }
+    return payloads;
+}
+
+} // namespace
+
+TEST_CASE("[F-54] shared subscriptions: one member each in turn, online ones first, kept for one that is away"
+) {
+    Bench bench;
+    Peer one(bench);
+    Peer two(bench);
+    one.join("1", true, 100);
+    two.join("2", true, 100);
+    one.subscribe("$share/g/a", 1);
+    two.subscribe("$share/g/a", 1);
+    Peer plain(bench);
+    plain.join("3");
+    plain.subscribe("a");
+    for (int i = 0; i < 10; ++i)
+        CHECK(bench.broker.publish(message("a", "x", 1), bench.host.now) == 2);
+    int first = 0;
+    int second = 0;
+    while (!one.is_quiet()) {
+        one.ack(PacketType::puback, one.message().packet_id);
+        ++first;
+    }
+    while (!two.is_quiet()) {
+        two.ack(PacketType::puback, two.message().packet_id);
+        ++second;
+    }
+    CHECK(first == 5);
+    CHECK(second == 5);
+    one.cut();
+    for (int i = 0; i < 4; ++i)
+        bench.broker.publish(message("a", "y", 1), bench.host.now);
+    for (int i = 0; i < 4; ++i)
+        CHECK(two.message().payload == "y");
+    two.cut();
+    CHECK(bench.broker.publish(message("a", "zero", 0), bench.host.now) == 1); // the plain one
+    CHECK(bench.broker.publish(message("a", "kept", 1), bench.host.now) == 2);
+    CHECK(bench.broker.stats().queued == 1);
+}
+
+TEST_CASE("[F-54] what a member had not taken when its session ended goes to another member") {
+    BrokerLimits limits;
+    limits.inflight_count_max = 2;
+    Bench bench(limits);
+    Peer dying(bench);
+    dying.join("dying", true, 60);
+    dying.subscribe("$share/g/t/+", 2);
+    for (const char* text : {"1", "2", "3", "4"})
+        CHECK(bench.broker.publish(message("t/a", text, 1), bench.host.now) == 1);
+    CHECK(dying.message().payload == "1"); // two are on their way, two wait
+    CHECK(dying.message().payload == "2");
+    dying.ack(PacketType::puback, 1);
+    CHECK(dying.message().payload == "3");
+    CHECK(dying.is_quiet());
+
+    Peer heir(bench);
+    heir.join("heir");
+    heir.subscribe("$share/g/t/+", 1);
+    Peer stranger(bench);
+    stranger.join("stranger");
+    stranger.subscribe({{"$share/other/t/+", 1, false, false, RetainHandling::send}});
+    dying.cut();
+    CHECK(heir.is_quiet()); // it may come back
+    bench.advance(std::chrono::seconds{61});
+    CHECK(taken(heir) == std::multiset<std::string>{"2", "3", "4"});
+    CHECK(stranger.is_quiet());
+    CHECK(bench.host.dropped.empty());
+    CHECK(bench.broker.stats().queued == 0);
+}
+
+TEST_CASE("[F-54] [MQTT-4.8.2-5] QoS 2 that was begun is not handed over, QoS 2 that waited is") {
+    BrokerLimits limits;
+    limits.inflight_count_max = 1;
+    Bench bench(limits);
+    Peer dying(bench);
+    dying.join("dying");
+    dying.subscribe("$share/g/t", 2);
+    bench.broker.publish(message("t", "begun", 2), bench.host.now);
+    bench.broker.publish(message("t", "waiting", 2), bench.host.now);
+    Peer heir(bench);
+    heir.join("heir");
+    heir.subscribe("$share/g/t", 2);
+    dying.cut(); // its session ends with it
+    CHECK(taken(heir) == std::multiset<std::string>{"waiting"});
+    CHECK(bench.host.dropped["no_session"] == 1);
+}
+
+TEST_CASE("[F-54] without another member what is left is counted, also when it expired meanwhile") {
+    Bench bench;
+    Peer last(bench);
+    last.join("last", true, 60);
+    last.subscribe("$share/g/t", 1);
+    last.cut();
+    auto brief = std::make_shared<Message>(*message("t", "brief", 1));
+    brief->expiry_s = 10;
+    brief->accepted = bench.host.now;
+    bench.broker.publish(brief, bench.host.now);
+    bench.broker.publish(message("t", "lasting", 1), bench.host.now);
+    bench.advance(std::chrono::seconds{61});
+    CHECK(bench.host.dropped["expired"] == 1);
+    CHECK(bench.host.dropped["no_session"] == 1);
+}
+
+TEST_CASE("[F-54] a member of two groups leaves each its own copy") {
+    Bench bench;
+    Peer dying(bench);
+    dying.join("dying", true, 60);
+    dying.subscribe("$share/g/t", 1);
+    dying.subscribe("$share/h/+", 1);
+    dying.cut();
+    bench.broker.publish(message("t", "x", 1), bench.host.now);
+    Peer g(bench);
+    g.join("g");
+    g.subscribe("$share/g/t", 1);
+    Peer h(bench);
+    h.join("h");
+    h.subscribe("$share/h/+", 1);
+    bench.broker.kick("dying", ReasonCode::administrative_action, true, bench.host.now);
+    CHECK(taken(g) == std::multiset<std::string>{"x"});
+    CHECK(taken(h) == std::multiset<std::string>{"x"});
+}
+
+TEST_CASE("[F-54] [F-05] what is handed over is kept for a member that is away, before and after a restart") {
+    KeptRig rig;
+    rig.start();
+    {
+        Peer dying(*rig.bench);
+        join_kept(rig, dying, "dying", false, 60);
+        subscribe_kept(rig, dying, "$share/g/t", 1);
+        Peer heir(*rig.bench);
+        join_kept(rig, heir, "heir");
+        rig.broker().publish(message("t", "one", 1), rig.host().now);
+        rig.broker().publish(message("t", "two", 1), rig.host().now);
+        rig.run();
+        subscribe_kept(rig, heir, "$share/g/t", 1);
+    }
+    rig.restart(); // the dying one's messages are shared ones after it too
+    rig.pass(std::chrono::seconds{62});
+    rig.restart();
+    Peer heir(*rig.bench);
+    CHECK(join_kept(rig, heir, "heir").session_present);
+    CHECK(taken(heir) == std::multiset<std::string>{"one", "two"});
+}
