@@ -14,6 +14,7 @@ Service::Service(io::Env& env, Settings settings, std::unique_ptr<mqtt::SessionL
       policy_(read_rules(env.disk(), settings_.policy, nullptr)), logins_(env), control_(*this),
       traces_([this](const TraceOrder& order, const Json& event) { send_traced(order, event); }),
       scram_secret_(env.random().hex(32)),
+      rule_stamps_({settings_.policy.users_file, settings_.policy.acl_file, settings_.policy.token_key_file}),
       connects_ok_(env.metrics().counter("brim_broker_connects", "CONNECT packets answered", R"(result="ok")")
       ),
       connects_refused_(
@@ -50,7 +51,7 @@ Result<std::unique_ptr<Service>> Service::open(io::Env& env, Settings settings) 
     for (std::size_t i = 0; i < service->settings_.listeners.size(); ++i)
         BRIM_TRY(service->open_listener(service->settings_.listeners[i], static_cast<unsigned>(i)));
     BRIM_TRY(service->open_bridges());
-    service->look_.start(look_every, [it = service.get()] { it->look_at_rules(); });
+    service->look_.start(look_every, [it = service.get()] { it->look_at_rules(false); });
     service->second_.start(std::chrono::seconds{1}, [it = service.get()] { it->each_second(); });
     service->publish_figures();
     return service;
@@ -172,7 +173,7 @@ Verdict Service::on_publish(const ConnView& who, const MessagePtr& message, mqtt
     const Principal& from = principal(who);
     // The broker's own figures are nobody else's to say, whatever a file allows. Only a will comes without a
     // connection: its client's user may have gone.
-    const bool is_allowed = !topic.starts_with("$SYS/") && (who.id != 0 || policy_.is_known(from)) &&
+    const bool is_allowed = !topic.starts_with("$SYS/") && (who.id != 0 || is_heard(who, from)) &&
                             policy_.may(from, Action::publish, topic);
     if (!is_allowed) {
         deny(who, "publish denied", topic);

@@ -11,6 +11,7 @@
 #include "broker/settings.h"
 #include "broker/trace.h"
 #include "broker/websocket_door.h"
+#include "io/file_stamps.h"
 #include "io/tls_service.h"
 #include "mqtt/server.h"
 
@@ -32,8 +33,8 @@ struct OpenListener {
 /// Lives on the Env's loop. open() -> ... -> shut() -> destroyed.
 class Service final : public mqtt::Server, private ControlHost, private LocalBroker {
 public:
-    /// Files of rules are looked at this often: a change counts within a second.
-    static constexpr std::chrono::milliseconds look_every{500};
+    /// Files of rules are looked at this often, twice before they are read: a change counts within a second.
+    static constexpr std::chrono::milliseconds look_every{300};
 
     /// Opens the session log (when durable), reads the rules, opens the listeners. Blocking; at a start.
     /// Rules that cannot be used keep nobody from starting: they let nobody in, and the log says why. Errors
@@ -75,6 +76,7 @@ private:
     void on_up(const mqtt::ConnView& who) override;
     void on_down(const mqtt::ConnView& who, mqtt::Ended why) override;
     void on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) override;
+    void on_refused(mqtt::ConnId conn) override;
     void on_packet(
         const mqtt::ConnView& who, bool is_inbound, mqtt::PacketType type, std::uint8_t flags, ByteView body
     ) override;
@@ -114,7 +116,8 @@ private:
     void turn_away(mqtt::ConnId conn, const Claim& claim, mqtt::ReasonCode reason, const Error& why);
 
     // rules: service_rules.cpp
-    void look_at_rules();
+    void look_at_rules(bool is_asked);
+    bool is_heard(const mqtt::ConnView& who, const Principal& from) const;
     void take_rules(Rules fresh);
     void tell_problems(const Rules& rules);
     void end_changed_passwords(const UserFile& before, const UserFile& after);
@@ -162,6 +165,8 @@ private:
     std::unordered_map<mqtt::ConnId, Exchange> exchanges_;
     std::string scram_secret_;                   ///< what names that nobody has are answered by
     std::unordered_map<mqtt::ConnId, End> ends_; ///< of proofs with an end
+    std::string revoked_;                        ///< key of the session that is being ended for it
+    io::FileStamps rule_stamps_;                 ///< for the jobs of files_, one at a time
     std::map<std::string, Counter*, std::less<>> dropped_;
     Counter& connects_ok_;
     Counter& connects_refused_;

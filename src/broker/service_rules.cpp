@@ -3,6 +3,7 @@
 #include "broker/service.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace brim::broker {
 
@@ -21,24 +22,33 @@ std::string_view user_of(std::string_view session_key) {
 } // namespace
 
 void Service::refresh() {
-    look_at_rules();
+    look_at_rules(true);
     for (const auto& each : tls_)
         each->refresh();
 }
 
-void Service::look_at_rules() {
-    look_.start(look_every, [this] { look_at_rules(); });
+void Service::look_at_rules(bool is_asked) {
+    look_.start(look_every, [this] { look_at_rules(false); });
     if (is_reading_)
         return;
     is_reading_ = true;
-    // Shared by the job and its end, which run one after the other: what is in force, and what is read.
-    auto job = std::make_shared<std::pair<Rules, Rules>>(policy_.rules(), Rules{});
+
+    // Shared by the job and its end, which run one after the other.
+    struct Job {
+        Rules in_force;
+        std::optional<Rules> read;
+    };
+
+    auto job = std::make_shared<Job>(Job{policy_.rules(), std::nullopt});
     files_->run(
-        [this, job] { job->second = read_rules(env().disk(), settings_.policy, &job->first); },
+        [this, job, is_asked] {
+            if (rule_stamps_.look(env().disk()) || is_asked)
+                job->read = read_rules(env().disk(), settings_.policy, &job->in_force);
+        },
         [this, job] {
             is_reading_ = false;
-            if (job->second.seen != policy_.rules().seen)
-                take_rules(std::move(job->second));
+            if (job->read && job->read->seen != policy_.rules().seen)
+                take_rules(std::move(*job->read));
         }
     );
 }
@@ -103,6 +113,23 @@ void Service::review() {
             "broker", "retained messages of users who are gone were removed", {{"count", withheld}}
         );
     }
+}
+
+/// Whether a will still counts: not that of somebody who is let in no more.
+bool Service::is_heard(const mqtt::ConnView& who, const Principal& from) const {
+    return policy_.is_known(from) && (revoked_.empty() || who.session_key != revoked_);
+}
+
+/// Its certificate was revoked: its session goes with it, and its will is not heard.
+void Service::on_refused(mqtt::ConnId conn) {
+    broker().visit_connection(conn, [this](const mqtt::SessionView& session) {
+        revoked_ = session.who.session_key;
+    });
+    if (revoked_.empty())
+        return;
+    env().log().warn("broker", "session ended: its certificate is refused", {{"user", user_of(revoked_)}});
+    broker().kick(revoked_, ReasonCode::not_authorized, true, now());
+    revoked_.clear();
 }
 
 /// Left by a user who is no longer in the password file. Where tokens or certificates name users too, nobody

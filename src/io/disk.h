@@ -44,6 +44,9 @@ public:
     virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
     virtual Result<void> remove(const std::string& path) = 0;
     virtual bool exists(const std::string& path) = 0;
+    /// Another text once the file was changed or another took its place, as far as the file system can tell:
+    /// two changes within the grain of its clock may look like one. Nothing is read. No file has a stamp too.
+    virtual std::string stamp(const std::string& path) = 0;
     /// Names (not paths) of a folder's entries, sorted. Errc::not_found when there is no such folder.
     virtual Result<std::vector<std::string>> list(const std::string& folder) = 0;
     /// Makes a folder and its parents, mode 0700. No error when there.

@@ -178,6 +178,23 @@ bool PosixDisk::exists(const std::string& path) {
     return ::stat(path.c_str(), &status) == 0;
 }
 
+std::string PosixDisk::stamp(const std::string& path) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0)
+        return "!" + std::to_string(errno);
+    std::string text;
+    for (const auto part :
+         {static_cast<std::int64_t>(status.st_dev),
+          static_cast<std::int64_t>(status.st_ino),
+          std::int64_t{status.st_size},
+          std::int64_t{status.st_mtim.tv_sec},
+          std::int64_t{status.st_mtim.tv_nsec},
+          std::int64_t{status.st_ctim.tv_sec}, // a copy may bring its old mtime with it
+          std::int64_t{status.st_ctim.tv_nsec}})
+        text += std::to_string(part) + '.';
+    return text;
+}
+
 Result<std::vector<std::string>> PosixDisk::list(const std::string& folder) {
     const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder.c_str()), &::closedir);
     if (!opened)

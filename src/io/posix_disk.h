@@ -12,6 +12,7 @@ public:
     /// Removes a file or an empty folder.
     Result<void> remove(const std::string& path) override;
     bool exists(const std::string& path) override;
+    std::string stamp(const std::string& path) override;
     Result<std::vector<std::string>> list(const std::string& folder) override;
     Result<void> make_dir(const std::string& folder) override;
     Result<void> sync_dir(const std::string& folder) override;

@@ -161,16 +161,16 @@ void judge_some(
     Loop& loop,
     std::shared_ptr<SSL_CTX> context,
     std::shared_ptr<TlsContext::Peers> peers,
-    std::vector<TlsStream*> left,
+    std::vector<std::pair<std::int64_t, TlsStream*>> left,
     WallTime floor
 ) {
     const WallTime now = std::max(loop.clock().wall(), floor);
     for (std::size_t i = 0; i < TlsLimits::judged_per_turn_max && !left.empty(); ++i) {
-        TlsStream* const stream = left.back();
+        const auto entry = left.back();
         left.pop_back();
         // One that came into its place since is judged twice, which costs little.
-        if (peers->streams.contains(stream))
-            stream->judge_again(context.get(), now);
+        if (peers->streams.contains(entry))
+            entry.second->judge_again(context.get(), now);
     }
     if (left.empty())
         return;
@@ -194,13 +194,23 @@ void TlsContext::succeed(Loop& loop, TlsContext& older) {
     // Shared by the slices of work, which may outlast this object.
     const std::shared_ptr<SSL_CTX> context(native(), Free{});
     peers_->newest = context;
-    std::vector<TlsStream*> all(peers_->streams.begin(), peers_->streams.end());
+    std::vector<std::pair<std::int64_t, TlsStream*>> all(peers_->streams.begin(), peers_->streams.end());
     loop.after(
         Duration::zero(),
         [&loop, context, peers = peers_, all = std::move(all), floor = time_floor_]() mutable {
             judge_some(loop, std::move(context), std::move(peers), std::move(all), floor);
         }
     );
+}
+
+void TlsContext::end_expired(WallTime now) {
+    now = std::max(now, time_floor_);
+    auto& streams = peers_->streams;
+    for (std::size_t i = 0; i < TlsLimits::judged_per_turn_max; ++i) {
+        if (streams.empty() || streams.begin()->first > now.ms)
+            return;
+        streams.begin()->second->end_expired(native(), now);
+    }
 }
 
 std::unique_ptr<Stream> wrap_server(Loop& loop, std::unique_ptr<Stream> stream, TlsContext& context) {

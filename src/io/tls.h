@@ -85,6 +85,10 @@ public:
     /// notices nothing. Both outlive no more than this call.
     void succeed(Loop& loop, TlsContext& older);
 
+    /// Ends connections whose peer showed a certificate, or a chain, whose time is over at `now`: at most
+    /// TlsLimits::judged_per_turn_max, the longest overdue first. Cheap when there are none.
+    void end_expired(WallTime now);
+
     ssl_ctx_st* native() const noexcept { return context_.get(); }
 
     /// Hears why a connection's handshake failed, or why a peer is refused by now; of this context and those

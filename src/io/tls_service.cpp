@@ -10,11 +10,15 @@ namespace brim::io {
 struct TlsService::Reading {
     Bytes seen; ///< in: as last read; out: as read now
     bool changed = false;
+    bool is_asked = false;
     Result<std::unique_ptr<TlsContext>> made = nullptr;
 };
 
 TlsService::TlsService(Env& env, Worker& worker, std::string name, TlsServerOptions options)
     : env_(env), worker_(worker), name_(std::move(name)), options_(std::move(options)),
+      stamps_(std::make_shared<FileStamps>(std::vector<std::string>{
+          options_.certificate_file, options_.key_file, options_.client_ca_file, options_.crl_file
+      })),
       expires_shown_(&env.metrics().gauge(
           "brim_tls_certificate_expires_seconds",
           "When a listener's certificate ends, in seconds since 1970",
@@ -23,6 +27,11 @@ TlsService::TlsService(Env& env, Worker& worker, std::string name, TlsServerOpti
       refused_shown_(&env.metrics().gauge(
           "brim_tls_files_refused",
           "1 while a listener's certificate files are newer than what it serves, and not usable",
+          metric_label("listener", name_)
+      )),
+      asked_shown_(&env.metrics().counter(
+          "brim_tls_files_asked",
+          "How often a listener's certificate files were looked at because somebody asked (SIGHUP)",
           metric_label("listener", name_)
       )),
       look_(env.loop()) {}
@@ -62,7 +71,7 @@ TlsService::open(Env& env, Worker& worker, std::string name, TlsServerOptions op
              {"file", made->options_.certificate_file},
              {"expired", to_rfc3339(made->expires())}}
         );
-    made->look_later();
+    made->look_.start(look_every, [service = made.get()] { service->look(); });
     return made;
 }
 
@@ -87,15 +96,30 @@ void TlsService::read(Disk& disk, const TlsServerOptions& options, Reading& read
 }
 
 void TlsService::refresh() {
-    again_ = reading_;
+    begin_reading(true);
+}
+
+void TlsService::look() {
+    look_.start(look_every, [this] { look(); });
+    context_->end_expired(env_.loop().clock().wall());
+    if (!reading_)
+        begin_reading(false);
+}
+
+void TlsService::begin_reading(bool is_asked) {
+    again_ = is_asked && reading_;
     if (reading_)
         return;
     reading_ = true;
     // Shared by the job and its end, which run one after the other.
     auto reading = std::make_shared<Reading>();
     reading->seen = seen_;
+    reading->is_asked = is_asked;
     worker_.run(
-        [&disk = env_.disk(), options = options_, reading] { read(disk, options, *reading); },
+        [&disk = env_.disk(), options = options_, reading, stamps = stamps_] {
+            if (stamps->look(disk) || reading->is_asked)
+                read(disk, options, *reading);
+        },
         [this, alive = alive_, reading] {
             if (!*alive)
                 return;
@@ -108,7 +132,18 @@ void TlsService::refresh() {
 }
 
 void TlsService::take(Reading& reading) {
-    look_later();
+    take_changes(reading);
+    if (!reading.is_asked)
+        return;
+    asked_shown_->add();
+    env_.log().info(
+        "tls",
+        refusal_ ? "certificate files looked at: not usable" : "certificate files looked at: in use",
+        {{"listener", name_}}
+    );
+}
+
+void TlsService::take_changes(Reading& reading) {
     if (!reading.changed)
         return;
     seen_ = std::move(reading.seen);
@@ -140,10 +175,6 @@ void TlsService::refuse(Error why) {
     );
     refusal_ = std::move(why);
     refused_shown_->set(1);
-}
-
-void TlsService::look_later() {
-    look_.start(look_every, [this] { refresh(); });
 }
 
 Result<void>

@@ -36,8 +36,10 @@ struct Server::Connection final : io::StreamHandler {
         owner->broker_.congested(id, false, owner->now());
     }
 
-    void on_closed(const Error&) override {
+    void on_closed(const Error& why) override {
         const ConnId gone = id;
+        if (why.code == Errc::denied)
+            owner->on_refused(gone);
         owner->broker_.closed(gone, owner->now());
         owner->retire(gone);
     }

@@ -109,6 +109,9 @@ protected:
 
     Mono now() const { return env_.loop().now(); }
 
+    /// The peer's certificate is refused by now (Errc::denied): said before the connection ends.
+    virtual void on_refused(ConnId) {}
+
 private:
     struct Connection;
     struct Entrance;

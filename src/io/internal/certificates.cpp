@@ -63,13 +63,6 @@ std::vector<std::string> names_of(const X509* certificate) {
     return found;
 }
 
-WallTime time_of(const ASN1_TIME* time) {
-    std::tm fields{};
-    if (time == nullptr || ASN1_TIME_to_tm(time, &fields) != 1)
-        return {};
-    return {std::int64_t{timegm(&fields)} * 1'000};
-}
-
 std::string key_of(const X509* certificate) {
     EVP_PKEY* const key = X509_get0_pubkey(certificate);
     if (key == nullptr)
@@ -137,6 +130,13 @@ int note(int ok, X509_STORE_CTX* check) {
 }
 
 } // namespace
+
+WallTime time_of(const ASN1_TIME* time) {
+    std::tm fields{};
+    if (time == nullptr || ASN1_TIME_to_tm(time, &fields) != 1)
+        return {};
+    return {std::int64_t{timegm(&fields)} * 1'000};
+}
 
 Result<std::vector<CertificatePtr>> read_certificates(Disk& disk, const std::string& path) {
     auto text = read_file(disk, path, TlsLimits::pem_bytes_max);

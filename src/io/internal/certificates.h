@@ -20,6 +20,9 @@ Result<std::vector<CertificatePtr>> read_certificates(Disk& disk, const std::str
 
 Certificate describe(const X509* certificate);
 
+/// 0 when it is no date.
+WallTime time_of(const ASN1_TIME* time);
+
 /// Why `leaf` would be refused by a client that trusts `store` under the rules (flags, security level) of
 /// `context`. `others` may be null.
 std::vector<CertificateRefusal> judge(

@@ -6,7 +6,8 @@
 
 #include <deque>
 #include <openssl/ssl.h>
-#include <unordered_set>
+#include <set>
+#include <utility>
 
 namespace brim::io {
 
@@ -39,7 +40,8 @@ struct TlsContext::Sessions {
 };
 
 struct TlsContext::Peers {
-    std::unordered_set<TlsStream*> streams;
+    /// When the certificate that ends first of a stream's chain does, in ms of wall time, and the stream.
+    std::set<std::pair<std::int64_t, TlsStream*>> streams;
     std::function<void(const Error&)> refused; ///< may be empty
     std::shared_ptr<SSL_CTX> newest;           ///< null before the first reload; shared with work under way
 };

@@ -2,12 +2,14 @@
 
 #include "base/assert.h"
 #include "io/internal/address.h"
+#include "io/internal/certificates.h"
 #include "io/internal/tls_served.h"
 #include "io/internal/tls_sessions.h"
 #include "io/internal/tls_text.h"
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -260,13 +262,19 @@ void TlsStream::know_peer() {
     unsigned size = 0;
     if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) == 1)
         proof_->sha256 = to_hex({reinterpret_cast<const char*>(digest.data()), size});
+    proof_->ends_ms = time_of(X509_get0_notAfter(certificate)).ms;
+    if (const STACK_OF(X509)* const chain = SSL_get0_verified_chain(ssl_.get()); chain != nullptr) {
+        for (int i = 0; i < sk_X509_num(chain); ++i)
+            proof_->ends_ms =
+                std::min(proof_->ends_ms, time_of(X509_get0_notAfter(sk_X509_value(chain, i))).ms);
+    }
     if (peers_)
-        peers_->streams.insert(this);
+        peers_->streams.emplace(proof_->ends_ms, this);
 }
 
 void TlsStream::forget_peer() {
-    if (peers_)
-        peers_->streams.erase(this);
+    if (peers_ && proof_)
+        peers_->streams.erase({proof_->ends_ms, this});
 }
 
 bool TlsStream::is_good_for(ssl_ctx_st* context, WallTime now) {
@@ -291,6 +299,19 @@ bool TlsStream::overtaken() {
 void TlsStream::judge_again(ssl_ctx_st* context, WallTime now) {
     if (phase_ != Phase::open || is_good_for(context, now))
         return;
+    if (peers_->refused)
+        peers_->refused(*refusal_);
+    end(std::move(*refusal_));
+}
+
+void TlsStream::end_expired(ssl_ctx_st* context, WallTime now) {
+    // Once: what is judged good after its end is not asked about again.
+    forget_peer();
+    proof_->ends_ms = std::numeric_limits<std::int64_t>::max();
+    peers_->streams.emplace(proof_->ends_ms, this);
+    if (phase_ != Phase::open || is_good_for(context, now))
+        return;
+    refusal_->code = Errc::unauthenticated;
     if (peers_->refused)
         peers_->refused(*refusal_);
     end(std::move(*refusal_));

@@ -43,6 +43,8 @@ public:
     /// Ends the connection, with the reason, when the peer's certificate would be refused by `context` at
     /// `now`.
     void judge_again(ssl_ctx_st* context, WallTime now);
+    /// The same once a certificate's time is over: who is there is no longer known (Errc::unauthenticated).
+    void end_expired(ssl_ctx_st* context, WallTime now);
 
 private:
     enum class Phase : std::uint8_t { idle, handshaking, open, ended };
@@ -51,6 +53,7 @@ private:
     struct Proof {
         std::string name;
         std::string sha256;
+        std::int64_t ends_ms = 0; ///< wall time; when the first certificate of its chain ends
     };
 
     static bio_method_st* bio_method();

@@ -211,6 +211,10 @@ bool SimDisk::exists(const std::string& path) {
     return !powered_off_ && (find(path) != nullptr || has_folder(plain_path(path)));
 }
 
+std::string SimDisk::stamp(const std::string& path) {
+    return exists(path) ? "=" + content(path) : "!";
+}
+
 Result<std::vector<std::string>> SimDisk::list(const std::string& raw_folder) {
     const auto folder = plain_path(raw_folder);
     BRIM_TRY(allow(DiskOp::list, folder));

@@ -79,6 +79,10 @@ bool SimDiskView::exists(const std::string& path) {
     return env_.alive() && env_.machine().disk().exists(path);
 }
 
+std::string SimDiskView::stamp(const std::string& path) {
+    return env_.alive() ? env_.machine().disk().stamp(path) : std::string();
+}
+
 Result<std::vector<std::string>> SimDiskView::list(const std::string& folder) {
     return while_alive(env_, [&](SimDisk& disk) { return disk.list(folder); });
 }

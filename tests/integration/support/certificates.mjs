@@ -39,14 +39,15 @@ export class Authority {
 
   /**
    * A certificate for a client.
-   * @param {string} name its common name @param {{ days?: number }} [options] @returns {Pair}
+   * @param {string} name its common name @param {{ days?: number, seconds?: number }} [options] seconds: it ends so soon @returns {Pair}
    */
   client(name, options = {}) {
     const cert = join(this.folder, `${this.name}-${++this.#made}.crt`);
     const key = cert.replace(/\.crt$/, '.key');
     this.#request(key, `/CN=${name}`);
     this.#extensions('basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n');
-    this.#sign(cert, options.days ?? 90);
+    if (options.seconds === undefined) this.#sign(cert, options.days ?? 90);
+    else this.#signUntil(cert, new Date(Date.now() + options.seconds * 1000));
     return { cert, key };
   }
 
@@ -84,6 +85,15 @@ export class Authority {
   /** Signs the request at hand. @param {string} cert @param {number} days */
   #sign(cert, days) {
     this.#openssl(['x509', '-req', '-in', this.#at('csr'), '-CA', this.cert, '-CAkey', this.key, '-CAcreateserial', '-days', String(days), '-extfile', this.#at('ext'), '-out', cert]);
+  }
+
+  /** The same to the second, which `openssl x509` does not offer. @param {string} cert @param {Date} end */
+  #signUntil(cert, end) {
+    const text = (/** @type {Date} */ time) => time.toISOString().replace(/[-:T]/g, '').slice(0, 14) + 'Z';
+    writeFileSync(this.#at('index'), '');
+    writeFileSync(this.#at('conf'), `[ca]\ndefault_ca = own\n[own]\ndatabase = ${this.#at('index')}\nnew_certs_dir = ${this.folder}\nrand_serial = yes\ndefault_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n`);
+    const times = ['-startdate', text(new Date(Date.now() - 60_000)), '-enddate', text(end)];
+    this.#openssl(['ca', '-batch', '-notext', '-config', this.#at('conf'), '-keyfile', this.key, '-cert', this.cert, ...times, '-in', this.#at('csr'), '-extfile', this.#at('ext'), '-out', cert]);
   }
 
   /** @param {string} key @param {string} subject */
