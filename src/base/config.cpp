@@ -27,7 +27,9 @@ Result<Config> Config::load(const std::vector<ConfigKey>& schema, const ConfigSo
     loader.add_sets(source.sets);
     if (auto error = loader.finish())
         return fail(std::move(*error));
-    return take(loader);
+    Config out = take(loader);
+    out.main_name_ = source.file;
+    return out;
 }
 
 Result<Config> Config::parse(
@@ -41,7 +43,10 @@ Result<Config> Config::parse(
     loader.add_sets(source.sets);
     if (auto error = loader.finish())
         return fail(std::move(*error));
-    return take(loader);
+    Config out = take(loader);
+    if (!texts.empty())
+        out.main_name_ = texts.front().name;
+    return out;
 }
 
 std::optional<std::string> Config::glimpse(
@@ -66,8 +71,12 @@ std::optional<std::string> Config::glimpse(
 Config Config::take(ConfigLoader& loader) {
     Config out;
     out.counts_ = std::move(loader.counts);
+    out.section_places_ = std::move(loader.section_places);
     for (auto& [name, setting] : loader.settings) {
-        out.entries_.emplace(name, Entry{setting.type, std::move(setting.value), std::move(setting.origin)});
+        out.entries_.emplace(
+            name,
+            Entry{setting.type, std::move(setting.value), std::move(setting.origin), std::move(setting.place)}
+        );
     }
     return out;
 }
@@ -126,6 +135,36 @@ std::size_t Config::count(std::string_view table) const {
     const auto found = counts_.find(table);
     BRIM_ASSERT(found != counts_.end(), "no such table array in the configuration schema");
     return found->second;
+}
+
+bool Config::is_set(std::string_view key) const {
+    const auto found = entries_.find(key);
+    return found != entries_.end() && !found->second.place.empty();
+}
+
+std::string Config::place(std::string_view key) const {
+    if (is_set(key))
+        return entries_.find(key)->second.place;
+    for (std::string_view section = key; !section.empty();) {
+        if (const auto found = section_places_.find(section); found != section_places_.end())
+            return found->second;
+        const std::size_t dot = section.rfind('.');
+        section = section.substr(0, dot == std::string_view::npos ? 0 : dot);
+    }
+    return main_name_;
+}
+
+void ConfigProblems::add(std::string_view key, std::string_view cause, std::string_view fix) {
+    lines_.push_back(ConfigLoader::line(config_.place(key), key, cause, fix));
+}
+
+Error ConfigProblems::error() const {
+    std::string cause;
+    for (std::size_t i = 0; i < std::min(lines_.size(), config_problems_max); ++i)
+        cause += (i == 0 ? "" : "\n") + lines_[i];
+    if (lines_.size() > config_problems_max)
+        cause += "\nand " + std::to_string(lines_.size() - config_problems_max) + " more";
+    return {Errc::invalid, "configuration", std::move(cause), config_problems_fix};
 }
 
 std::string Config::item(std::string_view table, std::size_t index, std::string_view key) {

@@ -105,6 +105,12 @@ public:
     /// is.
     std::string fingerprint(std::string_view section) const;
 
+    /// Somebody said it: a file, the environment, --set.
+    bool is_set(std::string_view key) const;
+    /// "file:line:col", "BRIM_LOG__LEVEL" or "--set log.level" of a key; of one that nobody set, the place of
+    /// its section or item, else the name of the main file (may be empty). The key need not be in the schema.
+    std::string place(std::string_view key) const;
+
     /// Every key as TOML with its value and origin ("file:line", "environment", "--set", "default"), stable
     /// order.
     std::string show_effective() const;
@@ -114,12 +120,33 @@ private:
         ConfigType type = ConfigType::text;
         ConfigValue value;
         std::string origin;
+        std::string place;
     };
 
     static Config take(ConfigLoader& loader);
     const Entry& entry(std::string_view key, ConfigType type) const;
     std::map<std::string, Entry, std::less<>> entries_;
     std::map<std::string, std::size_t, std::less<>> counts_;
+    std::map<std::string, std::string, std::less<>> section_places_;
+    std::string main_name_;
+};
+
+/// What is wrong with settings that are each valid: told like the problems of Config::load(), all at once.
+class ConfigProblems {
+public:
+    explicit ConfigProblems(const Config& config) : config_(config) {}
+
+    /// At the place of `key`, such as "listener[2].address".
+    void add(std::string_view key, std::string_view cause, std::string_view fix);
+
+    bool empty() const { return lines_.empty(); }
+
+    /// A line each in Error::cause, 50 at most.
+    Error error() const;
+
+private:
+    const Config& config_;
+    std::vector<std::string> lines_;
 };
 
 /// "the schema as a commented TOML file": what `config example` prints.

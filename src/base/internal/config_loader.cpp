@@ -41,6 +41,10 @@ std::string path_of_variable(std::string_view name) {
     return out;
 }
 
+std::string item_path(const std::string& table, std::size_t index) {
+    return table + '[' + std::to_string(index) + ']';
+}
+
 std::string item_name(const ConfigPath& path) {
     if (path.index < 0)
         return path.schema_name();
@@ -54,6 +58,23 @@ ConfigLoader::ConfigLoader(const ConfigSchema& schema) : schema_(schema) {
         counts[table] = 0;
 }
 
+std::string ConfigLoader::line(
+    std::string_view where, std::string_view key, std::string_view cause, std::string_view fix
+) {
+    std::string line(where);
+    for (const std::string_view part : {key, cause}) {
+        if (part.empty())
+            continue;
+        line += line.empty() ? "" : ": ";
+        line += part;
+    }
+    if (!fix.empty()) {
+        line += "; ";
+        line += fix;
+    }
+    return line;
+}
+
 void ConfigLoader::problem(
     std::string_view where, std::string_view key, std::string_view cause, std::string_view fix
 ) {
@@ -61,18 +82,7 @@ void ConfigLoader::problem(
         ++problems_left_out_;
         return;
     }
-    std::string line(where);
-    for (const std::string_view part : {key, cause}) {
-        if (part.empty())
-            continue;
-        line += ": ";
-        line += part;
-    }
-    if (!fix.empty()) {
-        line += "; ";
-        line += fix;
-    }
-    problems_.push_back(std::move(line));
+    problems_.push_back(line(where, key, cause, fix));
 }
 
 void ConfigLoader::add_file(const std::string& path) {
@@ -120,12 +130,15 @@ void ConfigLoader::add_sections(const std::string& name, const TomlText& toml) {
             );
             continue;
         }
-        if (path.index < 0)
+        if (path.index < 0) {
+            section_places.try_emplace(path.section, where_text(name, section.place));
             continue;
+        }
         std::size_t& count = counts[path.section];
         if (count == config_items_max) {
             problem(where_text(name, section.place), path.section, "more than 1000 items", "remove some");
         }
+        section_places.try_emplace(item_path(path.section, count), where_text(name, section.place));
         ++count;
     }
 }
@@ -152,7 +165,7 @@ void ConfigLoader::add_setting(const std::string& name, const TomlSetting& setti
     if (path.index >= 0)
         path.index += static_cast<std::int64_t>(first_item_[path.section]);
     settings[item_name(path)] =
-        LoadedSetting{key->type, *value, name + ':' + std::to_string(setting.place.line)};
+        LoadedSetting{key->type, *value, name + ':' + std::to_string(setting.place.line), where};
 }
 
 void ConfigLoader::add_environment(const std::map<std::string, std::string>& environment) {
@@ -220,7 +233,11 @@ void ConfigLoader::add_overrides(const std::vector<Override>& overrides) {
             problem(one.where, name, value.error().cause, value.error().fix);
             continue;
         }
-        settings[name] = LoadedSetting{key->type, std::move(*value), one.origin};
+        if (one.path.index >= 0) {
+            const auto index = static_cast<std::size_t>(one.path.index);
+            section_places.try_emplace(item_path(one.path.section, index), one.where);
+        }
+        settings[name] = LoadedSetting{key->type, std::move(*value), one.origin, one.where};
     }
 }
 
@@ -247,7 +264,7 @@ void ConfigLoader::add_defaults(const ConfigKey& key) {
     for (std::size_t i = 0; i < times; ++i) {
         if (table)
             path.index = static_cast<std::int64_t>(i);
-        settings.try_emplace(item_name(path), LoadedSetting{key.type, *value, "default"});
+        settings.try_emplace(item_name(path), LoadedSetting{key.type, *value, "default", {}});
     }
 }
 
@@ -265,7 +282,7 @@ std::optional<Error> ConfigLoader::finish() {
     if (problems_left_out_ > 0)
         cause += "\nand " + std::to_string(problems_left_out_) + " more";
     const Errc code = problems_.size() == 1 ? code_ : Errc::invalid;
-    return Error{code, "configuration", std::move(cause), "correct the settings and check them again"};
+    return Error{code, "configuration", std::move(cause), config_problems_fix};
 }
 
 } // namespace brim

@@ -12,11 +12,13 @@ namespace brim {
 inline constexpr std::size_t config_items_max = 1'000;
 /// Problems told at once.
 inline constexpr std::size_t config_problems_max = 50;
+inline constexpr const char* config_problems_fix = "correct the settings and check them again";
 
 struct LoadedSetting {
     ConfigType type = ConfigType::text;
     ConfigValue value;
     std::string origin;
+    std::string place; ///< "file:line:col", "BRIM_LOG__LEVEL", "--set log.level"; empty: the default
 };
 
 /// Use: add the sources in order, then finish() once.
@@ -37,6 +39,12 @@ public:
 
     std::map<std::string, LoadedSetting, std::less<>> settings;
     std::map<std::string, std::size_t, std::less<>> counts; ///< items of each table array
+    /// Where each section and each item begins: "log", "listener[0]".
+    std::map<std::string, std::string, std::less<>> section_places;
+
+    /// "where: key: cause; fix"; empty parts are left out.
+    static std::string
+    line(std::string_view where, std::string_view key, std::string_view cause, std::string_view fix);
 
 private:
     struct Override {

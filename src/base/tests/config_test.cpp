@@ -534,6 +534,46 @@ TEST_CASE("one key can be seen in settings that are wrong elsewhere, or broken b
     CHECK(seen(good, {.file = {}, .environment = {}, .sets = {"hub.data_dir=/s"}}) == "/s");
 }
 
+TEST_CASE("mistakes that only show together are told with their places, all at once") {
+    const Folder folder;
+    const std::string file = folder.write(
+        "brim.toml",
+        "[mqtt]\n  queue_max = 7\n[[listener]]\nprotocol = \"http\"\n[[listener]]\naddress = \"b\"\n"
+    );
+    ConfigSource source;
+    source.file = file;
+    source.environment = {{"BRIM_LOG__LEVEL", "warn"}, {"BRIM_LISTENER__2__ADDRESS", "c"}};
+    source.sets = {"hub.ratio=1"};
+    const auto config = Config::load(sample_schema(), source);
+    REQUIRE_MESSAGE(config, config.error().cause);
+    CHECK(config->is_set("mqtt.queue_max"));
+    CHECK_FALSE(config->is_set("mqtt.quota"));
+    CHECK(config->place("mqtt.queue_max") == file + ":2:3");
+    CHECK(config->place("mqtt.quota") == file + ":1:2"); // nobody set it: where its section begins
+    CHECK(config->place("hub.token") == file);           // no such section either
+    CHECK(config->place("listener[0].address") == file + ":3:1");
+    CHECK(config->place("listener[1].address") == file + ":6:1");
+    CHECK(config->place("listener[1]") == file + ":5:1");
+    CHECK(config->place("listener[2].protocol") == "BRIM_LISTENER__2__ADDRESS");
+    CHECK(config->place("log.level") == "BRIM_LOG__LEVEL");
+    CHECK(config->place("hub.ratio") == "--set hub.ratio");
+    ConfigProblems found(*config);
+    CHECK(found.empty());
+    found.add("mqtt.queue_max", "is odd", "make it even");
+    found.add("listener[1].address", "is b", "");
+    REQUIRE_FALSE(found.empty());
+    const Error error = found.error();
+    CHECK(error.code == Errc::invalid);
+    CHECK(error.object == "configuration");
+    CHECK(
+        error.cause ==
+        file + ":2:3: mqtt.queue_max: is odd; make it even\n" + file + ":6:1: listener[1].address: is b"
+    );
+    for (int i = 0; i < 60; ++i)
+        found.add("log.level", "no", "yes");
+    CHECK(found.error().cause.ends_with("\nand 12 more"));
+}
+
 TEST_CASE("a default that breaks its own schema is a problem") {
     const std::vector<ConfigKey> wrong{{"a.b", ConfigType::integer, std::int64_t{5}, "B.", 1, 3}};
     const auto loaded = Config::load(wrong, {});
