@@ -71,6 +71,7 @@ struct HttpRequest {
     unsigned minor_version = 1; ///< HTTP/1.minor
     Peer peer;
     bool encrypted = false; ///< the connection is TLS
+    unsigned door = 0;      ///< where it came in, as HttpServer::serve() was told
 };
 
 /// Decodes %HH exactly once. Refuses (Errc::malformed): a '%' without two hex digits, NUL and other control

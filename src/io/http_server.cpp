@@ -16,7 +16,7 @@ HttpServer::~HttpServer() {
     }
 }
 
-void HttpServer::serve(std::unique_ptr<Stream> stream) {
+void HttpServer::serve(std::unique_ptr<Stream> stream, unsigned door) {
     if (connections_.size() >= limits_.connections_max || draining_) {
         stream->write("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n"
                       "Content-Length: 0\r\n\r\n");
@@ -24,7 +24,7 @@ void HttpServer::serve(std::unique_ptr<Stream> stream) {
         return;
     }
     const auto id = ++last_id_;
-    const auto connection = std::make_shared<HttpConnection>(*this, id, std::move(stream));
+    const auto connection = std::make_shared<HttpConnection>(*this, id, std::move(stream), door);
     connections_.emplace(id, connection);
     connection->start();
 }

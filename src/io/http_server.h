@@ -100,8 +100,9 @@ public:
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
 
-    /// Serves a stream that was not started yet; give it to Network::listen as the callback's work.
-    void serve(std::unique_ptr<Stream> stream);
+    /// Serves a stream that was not started yet; give it to Network::listen as the callback's work. `door`
+    /// comes back in each of its requests.
+    void serve(std::unique_ptr<Stream> stream, unsigned door = 0);
 
     std::size_t connections() const noexcept { return connections_.size(); }
 

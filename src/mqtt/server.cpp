@@ -4,6 +4,7 @@
 #include "mqtt/internal/connection_gate.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace brim::mqtt {
 
@@ -19,6 +20,53 @@ constexpr Duration quiet_after_word = std::chrono::seconds{60};
 Counter& shed_counter(Metrics& metrics, std::string_view labels) {
     return metrics.counter("brim_mqtt_shed", "What was given up while memory was short", labels);
 }
+
+/// A stream that was let in and is not ours: its place at the gate is free again when it ends.
+class PlacedStream final : public io::Stream, private io::StreamHandler {
+public:
+    PlacedStream(std::unique_ptr<io::Stream> inner, ConnectionGate& gate, std::uint32_t place)
+        : inner_(std::move(inner)), gate_(&gate), place_(place) {}
+
+    ~PlacedStream() override { leave(); }
+
+    void start(io::StreamHandler& handler) override {
+        handler_ = &handler;
+        inner_->start(*this);
+    }
+
+    bool write(ByteView bytes) override { return inner_->write(bytes); }
+
+    std::size_t queued() const override { return inner_->queued(); }
+
+    void pause_reading(bool paused) override { inner_->pause_reading(paused); }
+
+    void close() override {
+        leave();
+        inner_->close();
+    }
+
+    io::Peer peer() const override { return inner_->peer(); }
+
+private:
+    void on_data(ByteView bytes) override { handler_->on_data(bytes); } // may destroy this stream
+
+    void on_drained() override { handler_->on_drained(); }
+
+    void on_closed(const Error& why) override {
+        leave();
+        handler_->on_closed(why);
+    }
+
+    void leave() {
+        if (gate_ != nullptr)
+            std::exchange(gate_, nullptr)->leave(place_);
+    }
+
+    std::unique_ptr<io::Stream> inner_;
+    ConnectionGate* gate_; ///< null once the place is given back
+    std::uint32_t place_;
+    io::StreamHandler* handler_ = nullptr;
+};
 
 } // namespace
 
@@ -107,9 +155,11 @@ Result<io::Endpoint> Server::listen(const io::Endpoint& at, ListenerOptions opti
 }
 
 void Server::accepted(std::unique_ptr<io::Stream> stream, EntranceId by) {
-    if (!has_room())
-        return; // before a TLS handshake, which takes more than a session
     Entrance& at = entrance(by);
+    // Before a TLS handshake, which takes more than a session. HTTP is let in: people look at the shortage by
+    // it.
+    if (!at.options.serve && !has_room())
+        return;
     if (const auto refusal = at.gate.enter())
         return rejected(at, ConnectionGate::name_of(*refusal), "connection closed");
     if (at.options.proxy)
@@ -158,17 +208,19 @@ void Server::admit(std::unique_ptr<io::Stream> stream, EntranceId by, const Wrap
         return rejected(at, ConnectionGate::name_of(*refusal), "connection closed");
     if (wrap)
         stream = wrap(std::move(stream));
-    if (stream)
-        begin(std::move(stream), by, place);
-    else
+    if (!stream)
         at.gate.leave(place);
+    else if (at.options.serve)
+        at.options.serve(std::make_unique<PlacedStream>(std::move(stream), at.gate, place));
+    else
+        begin(std::move(stream), by, place);
 }
 
 void Server::rejected(Entrance& at, std::string_view reason, std::string_view what) {
     env_.metrics()
         .counter(
             "brim_mqtt_rejected",
-            "MQTT connections closed at the door, by the limit they were above",
+            "Connections closed at the door, by the limit they were above",
             metric_label("reason", reason)
         )
         .add();
@@ -220,6 +272,15 @@ std::optional<io::Peer> Server::peer(ConnId conn) const {
 unsigned Server::listener_tag(ConnId conn) const {
     const Connection* found = find(conn);
     return found == nullptr ? 0 : entrance(found->entrance).options.tag;
+}
+
+void Server::limit_rates(ConnId conn, Admission& admission) const {
+    const Connection* found = find(conn);
+    if (found == nullptr)
+        return;
+    const ListenerOptions& options = entrance(found->entrance).options;
+    admission.publish_rate_max = options.publish_rate_max;
+    admission.publish_bytes_rate_max = options.publish_bytes_rate_max;
 }
 
 void Server::stop() {

@@ -54,6 +54,13 @@ struct ListenerOptions {
     /// Refusals are counted under the reasons proxy_untrusted and proxy_header.
     std::optional<io::ProxyOptions> proxy{};
     ConnectionLimits limits{};
+    /// Of each client that comes by it, as in Admission; limit_rates() hands them on. 0 = no limit.
+    std::uint32_t publish_rate_max = 0;
+    std::uint32_t publish_bytes_rate_max = 0;
+    /// Set: streams that were let in go there and not to MQTT: HTTP, whose WebSocket upgrades come back by
+    /// adopt() at an entrance without limits of its own. A stream has its place until it is closed or
+    /// destroyed; the server outlives it.
+    std::function<void(std::unique_ptr<io::Stream>)> serve{};
 };
 
 class ConnectionGate;
@@ -79,7 +86,7 @@ public:
     /// Opens a listener. Returns the bound address.
     Result<io::Endpoint> listen(const io::Endpoint& at, ListenerOptions options);
     /// For streams that come another way (a WebSocket upgrade of the HTTP server); at most 65,536 with the
-    /// listeners. Only `tag` and `limits` are looked at: who hands the stream over has wrapped it.
+    /// listeners. Only `tag`, `limits` and the rates are looked at: who hands the stream over has wrapped it.
     EntranceId add_entrance(ListenerOptions options);
     /// Takes over such a stream, or closes it when it is above a limit.
     void adopt(std::unique_ptr<io::Stream> stream, EntranceId by);
@@ -111,6 +118,9 @@ protected:
 
     /// The peer's certificate is refused by now (Errc::denied): said before the connection ends.
     virtual void on_refused(ConnId) {}
+
+    /// Puts the publishing rates of the listener that `conn` came by into its admission.
+    void limit_rates(ConnId conn, Admission& admission) const;
 
 private:
     struct Connection;

@@ -11,8 +11,10 @@ constexpr std::string_view component = "http";
 
 } // namespace
 
-HttpConnection::HttpConnection(HttpServer& server, std::uint64_t id, std::unique_ptr<Stream> stream)
-    : server_(server), id_(id),
+HttpConnection::HttpConnection(
+    HttpServer& server, std::uint64_t id, std::unique_ptr<Stream> stream, unsigned door
+)
+    : server_(server), id_(id), door_(door),
       stream_(std::make_unique<HandoverStream>(server.env_.loop(), std::move(stream))),
       parser_(server.limits_), timer_(server.env_.loop()), stall_timer_(server.env_.loop()) {}
 
@@ -94,6 +96,7 @@ void HttpConnection::dispatch() {
     auto request = parser_.take();
     request.peer = stream_->peer();
     request.encrypted = request.peer.encrypted;
+    request.door = door_;
     head_only_ = request.method == "HEAD";
     old_client_ = request.minor_version == 0;
     path_ = request.path;

@@ -14,7 +14,7 @@ namespace brim::io {
 /// buffer, so answers are always in order.
 class HttpConnection final : public StreamHandler, public std::enable_shared_from_this<HttpConnection> {
 public:
-    HttpConnection(HttpServer& server, std::uint64_t id, std::unique_ptr<Stream> stream);
+    HttpConnection(HttpServer& server, std::uint64_t id, std::unique_ptr<Stream> stream, unsigned door);
     ~HttpConnection() override;
 
     void start();
@@ -62,6 +62,7 @@ private:
 
     HttpServer& server_;
     const std::uint64_t id_;
+    const unsigned door_;
     std::unique_ptr<HandoverStream> stream_;
     HttpParser parser_;
     Bytes input_;            ///< arrived
