@@ -126,22 +126,28 @@ Result<BridgeRule> read_bridge_rule(std::string_view text) {
     return rule;
 }
 
-Result<BridgeEntry> read_bridge(const Config& config, std::size_t index, const std::string& folder) {
+BridgeEntry
+read_bridge(const Config& config, std::size_t index, const std::string& folder, ConfigProblems& problems) {
     const auto key = [index](std::string_view name) { return Config::item("bridge", index, name); };
     BridgeEntry bridge;
     bridge.link.name = config.text(key("name"));
-    const std::string object = "bridge \"" + bridge.link.name + "\"";
-    BRIM_TRY(read_url(config.text(key("url")), object, bridge));
-    if (!bridge.is_tls && !bridge.link.to.is_local() && !config.boolean(key("insecure_plain"))) {
-        return bad(
-            object, "mqtt:// would send everything in the clear", "use mqtts://, or set insecure_plain = true"
+    bool is_whole = true;
+    const auto wrong = [&](std::string_view name, std::string_view cause, std::string_view fix) {
+        is_whole = false;
+        problems.add(key(name), cause, fix);
+    };
+    if (const auto url = read_url(config.text(key("url")), "url", bridge); !url)
+        wrong("url", url.error().cause, url.error().fix);
+    else if (!bridge.is_tls && !bridge.link.to.is_local() && !config.boolean(key("insecure_plain")))
+        wrong(
+            "url", "mqtt:// would send everything in the clear", "use mqtts://, or set insecure_plain = true"
         );
-    }
     for (const std::string& text : config.list(key("topics"))) {
         auto rule = read_bridge_rule(text);
-        if (!rule)
-            return fail(std::move(rule).error());
-        bridge.link.rules.push_back(std::move(*rule));
+        if (rule)
+            bridge.link.rules.push_back(std::move(*rule));
+        else
+            wrong("topics", rule.error().object + " " + rule.error().cause, rule.error().fix);
     }
     if (config.text(key("protocol")) == "3.1.1")
         bridge.link.protocol = mqtt::ProtocolVersion::v311;
@@ -162,7 +168,10 @@ Result<BridgeEntry> read_bridge(const Config& config, std::size_t index, const s
     bridge.link.inflight_max = static_cast<std::uint16_t>(config.integer(key("inflight_max")));
     bridge.link.packet_bytes_max = static_cast<std::uint32_t>(config.size("broker.packet_bytes_max"));
     bridge.link.folder = folder + "/bridge-" + bridge.link.name;
-    BRIM_TRY(bridge.link.check());
+    if (const auto checked = bridge.link.check(); is_whole && !checked) {
+        const Error& why = checked.error();
+        problems.add("bridge[" + std::to_string(index) + "]", why.object + ": " + why.cause, why.fix);
+    }
     return bridge;
 }
 

@@ -73,41 +73,34 @@ Result<mqtt::Server::Wrap> Service::open_tls(const ListenerSettings& listener) {
     });
 }
 
-Result<io::Endpoint> Service::open_websocket(const ListenerSettings& listener, unsigned tag, Wrap tls) {
-    mqtt::ListenerOptions options;
-    options.tag = tag;
-    options.limits = listener.connections;
-    const mqtt::EntranceId entrance = add_entrance(std::move(options));
+/// HTTP in front of MQTT: the limits count at the accept, before a TLS or HTTP handshake; what comes out has
+/// its place already.
+void Service::put_websocket_before(const ListenerSettings& listener, mqtt::ListenerOptions& options) {
+    const mqtt::EntranceId entrance = add_entrance(
+        {.tag = options.tag,
+         .publish_rate_max = options.publish_rate_max,
+         .publish_bytes_rate_max = options.publish_bytes_rate_max}
+    );
     websockets_.push_back(std::make_unique<WebSocketDoor>(
         env(),
         listener.origins,
         [this, entrance](std::unique_ptr<io::Stream> stream) { adopt(std::move(stream), entrance); }
     ));
-    auto accepted = [this, door = websockets_.back().get(), tls = std::move(tls), proxy = listener.proxy](
-                        std::unique_ptr<io::Stream> stream
-                    ) {
-        if (proxy)
-            stream = io::wrap_proxied(env().loop(), std::move(stream), *proxy);
-        if (stream && tls)
-            stream = tls(std::move(stream));
-        if (stream)
-            door->serve(std::move(stream));
+    options.serve = [door = websockets_.back().get()](std::unique_ptr<io::Stream> stream) {
+        door->serve(std::move(stream));
     };
-    auto opened = env().net().listen(listener.address, std::move(accepted));
-    if (!opened)
-        return fail(std::move(opened).error());
-    websocket_listeners_.push_back(std::move(*opened));
-    return websocket_listeners_.back()->local();
 }
 
 Result<void> Service::open_listener(const ListenerSettings& listener, unsigned tag) {
     auto tls = open_tls(listener);
     if (!tls)
         return fail(std::move(tls).error());
-    const auto bound =
-        listener.is_websocket()
-            ? open_websocket(listener, tag, std::move(*tls))
-            : listen(listener.address, {tag, std::move(*tls), listener.proxy, listener.connections});
+    mqtt::ListenerOptions options = listener.listener_options();
+    options.tag = tag;
+    options.wrap = std::move(*tls);
+    if (listener.is_websocket())
+        put_websocket_before(listener, options);
+    const auto bound = listen(listener.address, std::move(options));
     if (!bound)
         return fail(bound.error());
     OpenListener opened{listener.protocol_text(), bound->text(), listener.security()};
@@ -126,7 +119,6 @@ void Service::shut(std::move_only_function<void()> done) {
     look_.stop();
     figures_.stop();
     second_.stop();
-    websocket_listeners_.clear();
     stop();
     auto close = [this, done = std::move(done)]() mutable { close_sessions(std::move(done)); };
     if (!bridges_)

@@ -66,7 +66,7 @@ private:
     Service(io::Env& env, Settings settings, std::unique_ptr<mqtt::SessionLog> sessions);
     Result<void> open_listener(const ListenerSettings& listener, unsigned tag);
     Result<Wrap> open_tls(const ListenerSettings& listener);
-    Result<io::Endpoint> open_websocket(const ListenerSettings& listener, unsigned tag, Wrap tls);
+    void put_websocket_before(const ListenerSettings& listener, mqtt::ListenerOptions& options);
 
     // BrokerHost, policy part
     void on_connect(mqtt::ConnId conn, const mqtt::Connect& connect) override;
@@ -160,7 +160,6 @@ private:
     bool is_showing_ = false;
     std::vector<std::unique_ptr<io::TlsService>> tls_;
     std::vector<std::unique_ptr<WebSocketDoor>> websockets_;
-    std::vector<std::unique_ptr<io::Listener>> websocket_listeners_;
     std::vector<OpenListener> listeners_;
     std::unordered_map<mqtt::ConnId, Exchange> exchanges_;
     std::string scram_secret_;                   ///< what names that nobody has are answered by

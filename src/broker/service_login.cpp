@@ -122,14 +122,12 @@ void Service::check_password(ConnId conn, Claim claim, std::string name, std::st
 }
 
 void Service::admit(ConnId conn, const Claim& claim, Bytes auth_data) {
-    const ListenerSettings& listener = settings_.listeners[listener_tag(conn)];
     mqtt::Admission admission;
     admission.session_key = session_key(claim.who);
     admission.principal = principal_text(claim.who);
     admission.assigned_client_id = claim.assigned_client_id;
     admission.auth_data = std::move(auth_data);
-    admission.publish_rate_max = listener.publish_rate_max;
-    admission.publish_bytes_rate_max = listener.publish_bytes_rate_max;
+    limit_rates(conn, admission);
     broker().accept(conn, admission, now());
     if (claim.who.valid_until.ms != 0 && broker().online(admission.session_key))
         ends_[conn] = {claim.who.valid_until.ms, admission.session_key};

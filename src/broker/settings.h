@@ -24,17 +24,25 @@ enum class ListenerAuth : std::uint8_t {
     unsafe_anonymous ///< anybody, and nothing is forbidden: for measuring, on this machine only
 };
 
-struct ListenerSettings {
+/// What every listener of a program has, whatever is spoken there.
+struct DoorSettings {
+    std::size_t index = 0; ///< of its [[listener]], from 0
+    io::Endpoint address;
+    io::TlsServerOptions tls{}; ///< with TLS; empty certificate_file = self-signed
+    mqtt::ConnectionLimits connections{};
+    std::optional<io::ProxyOptions> proxy{}; ///< set: only these proxies may connect
+    std::uint32_t publish_rate_max = 0;      ///< of each client, messages a second; 0 = no limit
+    std::uint32_t publish_bytes_rate_max = 0;
+    std::vector<std::string> origins{}; ///< of web pages that may connect; empty = the same host
+
+    /// Limits, proxies and rates; the rest is the caller's.
+    mqtt::ListenerOptions listener_options() const;
+};
+
+struct ListenerSettings : DoorSettings {
     enum class Protocol : std::uint8_t { mqtt, mqtts, ws, wss };
     Protocol protocol = Protocol::mqtt;
-    io::Endpoint address;
     ListenerAuth auth = ListenerAuth::users;
-    io::TlsServerOptions tls{}; ///< mqtts and wss; empty certificate_file = self-signed
-    mqtt::ConnectionLimits connections;
-    std::optional<io::ProxyOptions> proxy; ///< set: only these proxies may connect
-    std::uint32_t publish_rate_max = 0;    ///< of each client, messages a second; 0 = no limit
-    std::uint32_t publish_bytes_rate_max = 0;
-    std::vector<std::string> origins; ///< of web pages that may connect (ws, wss); empty = the same host
 
     bool is_tls() const { return protocol == Protocol::mqtts || protocol == Protocol::wss; }
 
@@ -84,29 +92,43 @@ struct Settings {
 
 /// Keys of the section [broker].
 std::vector<ConfigKey> broker_keys();
-/// Keys of [[listener]] that are about certificates; shared with a program's other listeners.
-std::vector<ConfigKey> tls_keys();
-/// What a listener shows and asks for; `object` names it in errors, `is_tls` says whether it may.
-Result<io::TlsServerOptions>
-read_tls(const Config& config, std::size_t index, const std::string& object, bool is_tls);
-/// Keys of [[listener]] about how many may come, from where, and how fast they may publish.
-std::vector<ConfigKey> connection_keys();
-/// The address of listener `index`, and that plain text stays on this machine unless `insecure_plain`.
-Result<io::Endpoint> read_address(
-    const Config& config, std::size_t index, const std::string& object, bool is_tls, bool insecure_plain
+/// Keys of [[listener]] that every listener has: certificates, how many may come, from where, how fast they
+/// may publish.
+std::vector<ConfigKey> door_keys();
+
+/// Which of these mean something at a listener.
+struct DoorUse {
+    bool is_tls = false;
+    bool is_web = false;      ///< web pages may connect: origins
+    bool names_users = false; ///< a client certificate says who its client is
+};
+
+/// What listener `index` has of them; `problems` hears of those that are wrong, or mean nothing there. Plain
+/// text stays on this machine unless `insecure_plain`.
+DoorSettings read_door(
+    const Config& config, std::size_t index, DoorUse use, bool insecure_plain, ConfigProblems& problems
 );
 /// One [[listener]] of the broker: its protocol is one of mqtt, mqtts, ws, wss.
-Result<ListenerSettings> read_listener(const Config& config, std::size_t index, bool insecure_plain);
+ListenerSettings
+read_listener(const Config& config, std::size_t index, bool insecure_plain, ConfigProblems& problems);
 /// Keys of [[bridge]].
 std::vector<ConfigKey> bridge_keys();
 /// "sensors/# out 1 local/ remote/": the words of mosquitto's `topic` lines; "" is an empty prefix.
 Result<BridgeRule> read_bridge_rule(std::string_view text);
 /// One [[bridge]]; its queue is kept below `folder`.
-Result<BridgeEntry> read_bridge(const Config& config, std::size_t index, const std::string& folder);
+BridgeEntry
+read_bridge(const Config& config, std::size_t index, const std::string& folder, ConfigProblems& problems);
 /// The section [broker] and the [[bridge]] tables; `data_dir` is the program's. Listeners are added by the
 /// caller.
-Result<Settings> read_broker(const Config& config, const std::string& data_dir);
-/// That every listener has what it needs to let anybody in. Errors name the key to set.
+Settings read_broker(const Config& config, const std::string& data_dir, ConfigProblems& problems);
+
+/// Settings that are each valid, but let nobody in together.
+struct Mistake {
+    std::string key, cause, fix;
+};
+
+std::vector<Mistake> mistakes_of(const Settings& settings);
+/// The first of them.
 Result<void> check(const Settings& settings);
 
 } // namespace brim::broker

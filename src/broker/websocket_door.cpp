@@ -4,6 +4,16 @@
 
 namespace brim::broker {
 
+std::function<bool(std::string_view, std::string_view)> origin_check(std::vector<std::string> origins) {
+    if (origins.empty())
+        return {};
+    return [origins = std::move(origins)](std::string_view origin, std::string_view) {
+        return std::any_of(origins.begin(), origins.end(), [origin](const std::string& each) {
+            return each == "*" || each == origin;
+        });
+    };
+}
+
 WebSocketDoor::WebSocketDoor(io::Env& env, std::vector<std::string> origins, io::Accepted adopt)
     : origins_(std::move(origins)), adopt_(std::move(adopt)), server_(env, io::HttpLimits{}, *this) {}
 
@@ -16,13 +26,7 @@ void WebSocketDoor::on_request(io::HttpRequest request, io::HttpResponder respon
     io::WebSocketOptions options;
     options.subprotocols = {"mqtt"};
     options.subprotocol_required = true;
-    if (!origins_.empty()) {
-        options.check_origin = [this](std::string_view origin, std::string_view) {
-            return std::any_of(origins_.begin(), origins_.end(), [origin](const std::string& each) {
-                return each == "*" || each == origin;
-            });
-        };
-    }
+    options.check_origin = origin_check(origins_);
     auto socket = responder.upgrade_websocket(request, options);
     if (socket)
         adopt_(io::websocket_stream(std::move(*socket)));

@@ -4,18 +4,23 @@
 
 #include "io/http_server.h"
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace brim::broker {
 
+/// Says yes to web pages of `origins` ("https://app.example"; "*" is any); empty for none: then a page must
+/// come from the same host. A client certificate would let any page in as its owner.
+std::function<bool(std::string_view origin, std::string_view host)>
+origin_check(std::vector<std::string> origins);
+
 /// Loop thread only.
 class WebSocketDoor final : private io::HttpHandler {
 public:
-    /// `adopt` gets what comes out: a stream of MQTT bytes. A browser's page may connect when it comes from
-    /// the same host, or from one of `origins` ("https://app.example"; "*" is any): a client certificate
-    /// would let any page in as its owner.
+    /// `adopt` gets what comes out: a stream of MQTT bytes. `origins` are as in origin_check().
     WebSocketDoor(io::Env& env, std::vector<std::string> origins, io::Accepted adopt);
 
     /// A connection that was accepted, its TLS handshake included.

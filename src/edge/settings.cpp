@@ -116,8 +116,7 @@ std::vector<ConfigKey> listener_keys() {
 
 std::vector<ConfigKey> make_schema() {
     std::vector<ConfigKey> schema = own_keys();
-    for (const auto& more :
-         {listener_keys(), broker::tls_keys(), broker::connection_keys(), broker::broker_keys()})
+    for (const auto& more : {listener_keys(), broker::door_keys(), broker::broker_keys()})
         schema.insert(schema.end(), more.begin(), more.end());
     return schema;
 }
@@ -126,7 +125,7 @@ std::unexpected<Error> bad(std::string key, std::string cause, std::string fix) 
     return fail(Errc::invalid, std::move(key), std::move(cause), std::move(fix));
 }
 
-Result<DriverSettings> read_driver(const Config& config, std::size_t index) {
+DriverSettings read_driver(const Config& config, std::size_t index, ConfigProblems& problems) {
     const auto key = [index](std::string_view name) { return Config::item("driver", index, name); };
     DriverSettings driver;
     driver.name = config.text(key("name"));
@@ -137,32 +136,30 @@ Result<DriverSettings> read_driver(const Config& config, std::size_t index) {
     driver.memory_max = config.size(key("memory_max"));
     driver.enabled = config.boolean(key("enabled"));
     if (!valid_driver_name(driver.name)) {
-        return bad(
+        problems.add(
             key("name"),
             "\"" + driver.name + "\" is no driver name",
             "use a-z, 0-9 and -, at most 32 characters"
         );
     }
     if (driver.program.empty())
-        return bad(key("program"), "is missing", "give the path of the driver's program");
+        problems.add(key("program"), "is missing", "give the path of the driver's program");
     if (driver.config_file.empty())
-        return bad(key("config_file"), "is missing", "give the JSON file with its devices");
+        problems.add(key("config_file"), "is missing", "give the JSON file with its devices");
     return driver;
 }
 
-Result<std::vector<DriverSettings>> read_driver_list(const Config& config) {
+std::vector<DriverSettings> read_driver_list(const Config& config, ConfigProblems& problems) {
     std::vector<DriverSettings> drivers;
     std::set<std::string> names;
     for (std::size_t i = 0; i < config.count("driver"); ++i) {
-        auto driver = read_driver(config, i);
-        if (!driver)
-            return fail(driver.error());
-        if (!names.insert(driver->name).second) {
-            return bad(
-                Config::item("driver", i, "name"), "\"" + driver->name + "\" is there twice", "rename one"
+        DriverSettings driver = read_driver(config, i, problems);
+        if (!names.insert(driver.name).second) {
+            problems.add(
+                Config::item("driver", i, "name"), "\"" + driver.name + "\" is there twice", "rename one"
             );
         }
-        drivers.push_back(std::move(*driver));
+        drivers.push_back(std::move(driver));
     }
     return drivers;
 }
@@ -175,22 +172,24 @@ LogLevel read_log_level(const std::string& name) {
     return name == "error" ? LogLevel::error : LogLevel::info;
 }
 
-Result<io::Endpoint> read_local(const Config& config, const char* key) {
+io::Endpoint read_local(const Config& config, const char* key, ConfigProblems& problems) {
     auto at = io::Endpoint::parse(config.text(key));
-    if (!at)
-        return fail(at.error());
+    if (!at) {
+        problems.add(key, at.error().cause, at.error().fix);
+        return {};
+    }
     if (!at->is_local()) {
-        return bad(
+        problems.add(
             key, at->text() + " can be reached from other machines", "use unix:PATH or tcp:127.0.0.1:PORT"
         );
     }
-    return *at;
+    return std::move(*at);
 }
 
-Result<void> read_uplink(const Config& config, EdgeConfig& out) {
+void read_uplink(const Config& config, EdgeConfig& out, ConfigProblems& problems) {
     auto uplink = parse_uplink_url(config.text("uplink.url"), config.boolean("uplink.insecure_plain"));
     if (!uplink)
-        return fail(uplink.error());
+        return problems.add("uplink.url", uplink.error().cause, uplink.error().fix);
     const auto as_ms = [&](const char* key) {
         return std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(key));
     };
@@ -202,24 +201,21 @@ Result<void> read_uplink(const Config& config, EdgeConfig& out) {
     uplink->inflight = static_cast<std::uint16_t>(config.integer("uplink.inflight"));
     uplink->replay_rate = static_cast<double>(config.integer("uplink.replay_rate"));
     uplink->replay_share = static_cast<unsigned>(config.integer("uplink.replay_share"));
-    if (uplink->backoff_max < uplink->backoff_min) {
-        return bad("uplink.backoff_max", "is shorter than uplink.backoff_min", "make it longer");
-    }
+    if (uplink->backoff_max < uplink->backoff_min)
+        problems.add("uplink.backoff_max", "is shorter than uplink.backoff_min", "make it longer");
     out.uplink = std::move(*uplink);
-    return {};
 }
 
-Result<void> read_buffer(const Config& config, EdgeConfig& out) {
+void read_buffer(const Config& config, EdgeConfig& out, ConfigProblems& problems) {
     out.buffer.bytes_max = config.size("buffer.bytes_max");
     out.buffer.segment_bytes = static_cast<std::uint32_t>(config.size("buffer.segment_bytes"));
     out.buffer.when_full =
         config.text("buffer.when_full") == "reject" ? store::WhenFull::reject : store::WhenFull::drop_oldest;
     if (out.buffer.bytes_max / 4 < out.buffer.segment_bytes) {
-        return bad(
+        problems.add(
             "buffer.bytes_max", "holds fewer than 4 segments", "raise it or lower buffer.segment_bytes"
         );
     }
-    return {};
 }
 
 } // namespace
@@ -272,67 +268,73 @@ Result<UplinkSettings> parse_uplink_url(std::string_view url, bool insecure_plai
 
 namespace {
 
-Result<void> read_broker(const Config& config, EdgeConfig& out) {
-    auto settings = broker::read_broker(config, out.data_dir);
-    if (!settings)
-        return fail(std::move(settings).error());
-    out.broker = std::move(*settings);
+void read_broker(const Config& config, EdgeConfig& out, ConfigProblems& problems) {
+    out.broker = broker::read_broker(config, out.data_dir, problems);
     for (std::size_t i = 0; i < config.count("listener"); ++i) {
-        auto listener = broker::read_listener(config, i, config.boolean("edge.insecure_plain"));
-        if (!listener)
-            return fail(std::move(listener).error());
-        out.broker.listeners.push_back(std::move(*listener));
+        out.broker.listeners.push_back(
+            broker::read_listener(config, i, config.boolean("edge.insecure_plain"), problems)
+        );
     }
     out.broker_fingerprint =
         config.fingerprint("broker") + config.fingerprint("bridge") + config.fingerprint("listener");
-    return broker::check(out.broker);
+    for (const broker::Mistake& each : broker::mistakes_of(out.broker))
+        problems.add(each.key, each.cause, each.fix);
+}
+
+/// Returns what is the matter with the secret, Errc::invalid when nothing is: who starts an edge may be able
+/// to do something about a file that is not there yet.
+Errc read_identity(
+    const Config& config, const std::optional<Secret>& kept_secret, EdgeConfig& out, ConfigProblems& problems
+) {
+    out.gateway = {config.text("identity.product_key"), config.text("identity.device_name")};
+    if (!thing::valid_product_key(out.gateway.product_key)) {
+        problems.add(
+            "identity.product_key", "is missing or no product key", "copy it from the hub's device page"
+        );
+    }
+    if (!thing::valid_device_name(out.gateway.device_name)) {
+        problems.add(
+            "identity.device_name", "is missing or no device name", "copy it from the hub's device page"
+        );
+    }
+    constexpr const char* secret_key = "identity.device_secret";
+    auto secret = kept_secret ? Result<Secret>(*kept_secret) : config.secret(secret_key);
+    if (!secret) {
+        problems.add(secret_key, secret.error().cause, secret.error().fix);
+        return secret.error().code;
+    }
+    if (secret->empty())
+        problems.add(secret_key, "is missing", "write file:PATH of a file with mode 0600");
+    out.gateway_secret = std::move(*secret);
+    return Errc::invalid;
 }
 
 } // namespace
 
 Result<EdgeConfig> read_settings(const Config& config, const std::optional<Secret>& kept_secret) {
+    ConfigProblems problems(config);
     EdgeConfig out;
     out.data_dir = config.text("edge.data_dir");
     if (out.data_dir.empty())
-        return bad("edge.data_dir", "is empty", "name a folder");
-    out.gateway = {config.text("identity.product_key"), config.text("identity.device_name")};
-    if (!thing::valid_product_key(out.gateway.product_key)) {
-        return bad(
-            "identity.product_key", "is missing or no product key", "copy it from the hub's device page"
-        );
-    }
-    if (!thing::valid_device_name(out.gateway.device_name)) {
-        return bad(
-            "identity.device_name", "is missing or no device name", "copy it from the hub's device page"
-        );
-    }
-    auto secret = kept_secret ? Result<Secret>(*kept_secret) : config.secret("identity.device_secret");
-    if (!secret)
-        return fail(secret.error());
-    if (secret->empty())
-        return bad("identity.device_secret", "is missing", "write file:PATH of a file with mode 0600");
-    out.gateway_secret = std::move(*secret);
-    BRIM_TRY(read_uplink(config, out));
-    BRIM_TRY(read_buffer(config, out));
-    auto bus = read_local(config, "bus.socket");
-    if (!bus)
-        return fail(bus.error());
-    auto http = read_local(config, "http.listen");
-    if (!http)
-        return fail(http.error());
-    out.bus = std::move(*bus);
-    out.http = std::move(*http);
+        problems.add("edge.data_dir", "is empty", "name a folder");
+    const Errc of_secret = read_identity(config, kept_secret, out, problems);
+    read_uplink(config, out, problems);
+    read_buffer(config, out, problems);
+    out.bus = read_local(config, "bus.socket", problems);
+    out.http = read_local(config, "http.listen", problems);
     out.crashes_max = static_cast<unsigned>(config.integer("supervisor.crashes_max"));
     out.crash_window =
         std::chrono::duration_cast<std::chrono::minutes>(config.duration("supervisor.crash_window"));
     out.log_level = read_log_level(config.text("log.level"));
     out.log_format = config.text("log.format") == "json" ? LogFormat::json : LogFormat::text;
-    auto drivers = read_driver_list(config);
-    if (!drivers)
-        return fail(drivers.error());
-    out.drivers = std::move(*drivers);
-    BRIM_TRY(read_broker(config, out));
-    return out;
+    out.drivers = read_driver_list(config, problems);
+    read_broker(config, out, problems);
+    if (problems.empty())
+        return out;
+    Error wrong = problems.error();
+    if (wrong.cause.find('\n') == std::string::npos)
+        wrong.code = of_secret;
+    return fail(std::move(wrong));
 }
 
 } // namespace brim::edge

@@ -53,6 +53,7 @@ void Access::on_connect(ConnId conn, const mqtt::Connect& connect) {
         broker().refuse(conn, reason, {}, now());
         return;
     }
+    limit_rates(conn, *admission);
     broker().accept(conn, *admission, now());
 }
 

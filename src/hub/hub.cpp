@@ -39,10 +39,6 @@ Result<void> Hub::open() {
     if (!api)
         return fail(std::move(api).error());
     api_ = std::move(*api);
-    const mqtt::EntranceId websocket = access_->add_entrance({});
-    api_->on_mqtt_websocket([this, websocket](std::unique_ptr<io::Stream> stream) {
-        access_->adopt(std::move(stream), websocket);
-    });
     http_ = std::make_unique<io::HttpServer>(env_, io::HttpLimits{}, *api_);
     add_metrics();
     for (const ListenerConfig& listener : config_.listeners)
@@ -86,33 +82,36 @@ Result<void> Hub::open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& w
     return {};
 }
 
+/// Browsers, programs, and devices with MQTT over WebSocket: all of them have their place at the listener
+/// from the accept on, whatever they ask for later.
+void Hub::put_http_before(const ListenerConfig& listener, mqtt::ListenerOptions& options) {
+    const mqtt::EntranceId websocket = access_->add_entrance(
+        {.publish_rate_max = options.publish_rate_max,
+         .publish_bytes_rate_max = options.publish_bytes_rate_max}
+    );
+    const unsigned door =
+        api_->add_mqtt_door({listener.origins, [this, websocket](std::unique_ptr<io::Stream> stream) {
+                                 access_->adopt(std::move(stream), websocket);
+                             }});
+    options.serve = [this, door](std::unique_ptr<io::Stream> stream) {
+        http_->serve(std::move(stream), door);
+    };
+}
+
 Result<void> Hub::open_listener(const ListenerConfig& listener) {
-    using Protocol = ListenerConfig::Protocol;
     const bool tls = listener.is_tls();
-    mqtt::Server::Wrap wrap;
+    mqtt::ListenerOptions options = listener.listener_options();
     if (tls)
-        BRIM_TRY(open_tls(listener, wrap));
+        BRIM_TRY(open_tls(listener, options.wrap));
+    if (listener.is_http())
+        put_http_before(listener, options);
+    auto bound = access_->listen(listener.address, std::move(options));
+    if (!bound)
+        return fail(std::move(bound).error());
     OpenListener opened;
     opened.security = tls ? "tls" : "plain";
-    if (listener.protocol == Protocol::mqtt || listener.protocol == Protocol::mqtts) {
-        auto bound = access_->listen(listener.address, {.wrap = std::move(wrap)});
-        if (!bound)
-            return fail(std::move(bound).error());
-        opened.protocol = tls ? "mqtts" : "mqtt";
-        opened.address = bound->text();
-    } else {
-        auto accepted = [this, wrap = std::move(wrap)](std::unique_ptr<io::Stream> stream) {
-            if (wrap)
-                stream = wrap(std::move(stream));
-            http_->serve(std::move(stream));
-        };
-        auto bound = env_.net().listen(listener.address, std::move(accepted));
-        if (!bound)
-            return fail(std::move(bound).error());
-        opened.protocol = tls ? "https" : "http";
-        opened.address = (*bound)->local().text();
-        http_listeners_.push_back(std::move(*bound));
-    }
+    opened.protocol = listener.is_http() ? (tls ? "https" : "http") : (tls ? "mqtts" : "mqtt");
+    opened.address = bound->text();
     env_.log().info(
         "hub",
         "listening",
@@ -189,8 +188,7 @@ void Hub::drain(std::move_only_function<void()> done) {
         if (*finished)
             std::exchange(*finished, nullptr)();
     };
-    http_listeners_.clear();
-    access_->stop();
+    access_->stop(); // the HTTP listeners too
     drain_timer_ = std::make_unique<io::Timer>(env_.loop());
     drain_timer_->start(config_.drain_wait, [this, finish] {
         env_.log().warn("hub", "drain took too long; what was acknowledged is safe", {});

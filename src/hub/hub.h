@@ -54,6 +54,7 @@ private:
     Result<void> open_listener(const ListenerConfig& listener);
     Result<void> open_broker();
     Result<void> open_tls(const ListenerConfig& listener, mqtt::Server::Wrap& wrap);
+    void put_http_before(const ListenerConfig& listener, mqtt::ListenerOptions& options);
     void add_metrics();
 
     io::Env& env_;
@@ -69,7 +70,6 @@ private:
     std::unique_ptr<io::Worker> tls_worker_; ///< reads certificate files; null without TLS listeners
     std::vector<std::unique_ptr<io::TlsService>> tls_;
     std::unique_ptr<io::HttpServer> http_;
-    std::vector<std::unique_ptr<io::Listener>> http_listeners_;
     std::vector<OpenListener> listeners_;
     std::unique_ptr<io::Timer> drain_timer_;
 };

@@ -1,7 +1,5 @@
 #include "hub/hub_config.h"
 
-#include <algorithm>
-
 namespace brim::hub {
 
 namespace {
@@ -109,15 +107,13 @@ std::vector<ConfigKey> service_keys() {
 
 std::vector<ConfigKey> whole_schema() {
     std::vector<ConfigKey> schema = hub_keys();
-    for (const auto& more :
-         {broker::tls_keys(), broker::connection_keys(), broker::broker_keys(), service_keys()})
+    for (const auto& more : {broker::door_keys(), broker::broker_keys(), service_keys()})
         schema.insert(schema.end(), more.begin(), more.end());
     return schema;
 }
 
 /// A listener for devices, browsers or programs.
-Result<ListenerConfig> read_listener(const Config& config, std::size_t index) {
-    const std::string object = "listener " + std::to_string(index + 1);
+ListenerConfig read_listener(const Config& config, std::size_t index, ConfigProblems& problems) {
     ListenerConfig listener;
     const std::string& protocol = config.text(Config::item("listener", index, "protocol"));
     using Protocol = ListenerConfig::Protocol;
@@ -125,54 +121,77 @@ Result<ListenerConfig> read_listener(const Config& config, std::size_t index) {
                         : protocol == "http"  ? Protocol::http
                         : protocol == "https" ? Protocol::https
                                               : Protocol::mqtt;
-    auto address =
-        broker::read_address(config, index, object, listener.is_tls(), config.boolean("hub.insecure_plain"));
-    if (!address)
-        return fail(std::move(address).error());
-    listener.address = std::move(*address);
-    auto tls = broker::read_tls(config, index, object, listener.is_tls());
-    if (!tls)
-        return fail(std::move(tls).error());
-    listener.tls = std::move(*tls);
+    const broker::DoorUse use{.is_tls = listener.is_tls(), .is_web = listener.is_http()};
+    static_cast<broker::DoorSettings&>(listener) =
+        broker::read_door(config, index, use, config.boolean("hub.insecure_plain"), problems);
     return listener;
 }
 
 /// Sorts the listeners into ours and the broker's.
-Result<void> read_listeners(const Config& config, HubConfig& made) {
+void read_listeners(const Config& config, HubConfig& made, ConfigProblems& problems) {
     for (std::size_t i = 0; i < config.count("listener"); ++i) {
-        const std::string object = "listener " + std::to_string(i + 1);
-        const std::string& auth = config.text(Config::item("listener", i, "auth"));
-        const std::string& protocol = config.text(Config::item("listener", i, "protocol"));
-        const bool is_websocket = protocol == "ws" || protocol == "wss";
-        if (auth == "device" && is_websocket) {
-            return fail(
-                Errc::invalid,
-                object,
+        const std::string auth_key = Config::item("listener", i, "auth");
+        const std::string& auth = config.text(auth_key);
+        const std::string protocol_key = Config::item("listener", i, "protocol");
+        const std::string& protocol = config.text(protocol_key);
+        if (auth == "device" && protocol.starts_with("ws")) {
+            problems.add(
+                protocol_key,
                 "devices find MQTT over WebSocket at /mqtt of a http or https listener",
                 "use that, or auth = \"users\" for apps"
             );
-        }
-        if (auth != "device" && protocol.starts_with("http")) {
-            return fail(
-                Errc::invalid,
-                object,
+        } else if (auth != "device" && protocol.starts_with("http")) {
+            problems.add(
+                auth_key,
                 "auth = \"" + auth + "\" is for MQTT",
                 "remove it: accounts and tokens are asked for by the API itself"
             );
-        }
-        if (auth == "device") {
-            auto listener = read_listener(config, i);
-            if (!listener)
-                return fail(std::move(listener).error());
-            made.listeners.push_back(std::move(*listener));
+        } else if (auth == "device") {
+            made.listeners.push_back(read_listener(config, i, problems));
         } else {
-            auto listener = broker::read_listener(config, i, config.boolean("hub.insecure_plain"));
-            if (!listener)
-                return fail(std::move(listener).error());
-            made.broker.listeners.push_back(std::move(*listener));
+            made.broker.listeners.push_back(
+                broker::read_listener(config, i, config.boolean("hub.insecure_plain"), problems)
+            );
         }
     }
-    return broker::check(made.broker);
+    for (const broker::Mistake& each : broker::mistakes_of(made.broker))
+        problems.add(each.key, each.cause, each.fix);
+}
+
+void read_access(const Config& config, AccessOptions& access, ConfigProblems& problems) {
+    const auto seconds = [&config](std::string_view key) {
+        return static_cast<std::uint16_t>(
+            std::chrono::duration_cast<std::chrono::seconds>(config.duration(key)).count()
+        );
+    };
+    access.keepalive_s_min = seconds("mqtt.keepalive_min");
+    access.keepalive_s_max = seconds("mqtt.keepalive_max");
+    if (access.keepalive_s_min > access.keepalive_s_max) {
+        problems.add(
+            "mqtt.keepalive_min", "is above mqtt.keepalive_max", "make it at most mqtt.keepalive_max"
+        );
+    }
+    access.broker.packet_bytes_max = static_cast<std::uint32_t>(config.size("mqtt.packet_bytes_max"));
+    access.broker.inflight_count_max = static_cast<std::uint16_t>(config.integer("mqtt.inflight_max"));
+    access.broker.queue_count_max = static_cast<std::uint32_t>(config.integer("mqtt.queue_max"));
+}
+
+void read_ingest(const Config& config, IngestOptions& ingest, ConfigProblems& problems) {
+    constexpr std::int64_t day_ms = 86'400'000;
+    constexpr std::uint64_t history_bytes_min = 1'048'576;
+    ingest.retention.age_ms_max = config.integer("history.days_max") * day_ms;
+    ingest.retention.bytes_max = config.size("history.bytes_max");
+    if (ingest.retention.bytes_max != 0 && ingest.retention.bytes_max < history_bytes_min)
+        problems.add("history.bytes_max", "is below 1 MiB", "set at least 1MiB, or 0 for no limit");
+    ingest.log_bytes_max = config.size("ingest.log_bytes_max");
+    ingest.segment_bytes = static_cast<std::uint32_t>(config.size("ingest.segment_bytes"));
+    if (ingest.log_bytes_max < std::uint64_t{4} * ingest.segment_bytes) {
+        problems.add(
+            "ingest.log_bytes_max",
+            "holds fewer than four segments",
+            "raise it to at least 4 x ingest.segment_bytes"
+        );
+    }
 }
 
 } // namespace
@@ -183,16 +202,14 @@ const std::vector<ConfigKey>& hub_schema() {
 }
 
 Result<HubConfig> make_hub_config(const Config& config) {
+    ConfigProblems problems(config);
     HubConfig made;
     made.data_dir = config.text("hub.data_dir");
     made.public_url = config.text("hub.public_url");
     made.drain_wait =
         std::chrono::duration_cast<std::chrono::milliseconds>(config.duration("hub.drain_wait"));
-    auto settings = broker::read_broker(config, made.data_dir);
-    if (!settings)
-        return fail(std::move(settings).error());
-    made.broker = std::move(*settings);
-    BRIM_TRY(read_listeners(config, made));
+    made.broker = broker::read_broker(config, made.data_dir, problems);
+    read_listeners(config, made, problems);
     if (config.count("listener") == 0) {
         ListenerConfig mqtt;
         mqtt.address = {io::Endpoint::Kind::tcp, "127.0.0.1", 1'883};
@@ -201,44 +218,11 @@ Result<HubConfig> make_hub_config(const Config& config) {
         http.address = {io::Endpoint::Kind::tcp, "127.0.0.1", 8'080};
         made.listeners = {mqtt, http};
     }
-    const auto seconds = [&config](std::string_view key) {
-        return static_cast<std::uint16_t>(
-            std::chrono::duration_cast<std::chrono::seconds>(config.duration(key)).count()
-        );
-    };
-    made.access.keepalive_s_min = seconds("mqtt.keepalive_min");
-    made.access.keepalive_s_max = seconds("mqtt.keepalive_max");
-    if (made.access.keepalive_s_min > made.access.keepalive_s_max) {
-        return fail(
-            Errc::invalid,
-            "mqtt.keepalive_min",
-            "is above mqtt.keepalive_max",
-            "make it at most mqtt.keepalive_max"
-        );
-    }
-    made.access.broker.packet_bytes_max = static_cast<std::uint32_t>(config.size("mqtt.packet_bytes_max"));
-    made.access.broker.inflight_count_max = static_cast<std::uint16_t>(config.integer("mqtt.inflight_max"));
-    made.access.broker.queue_count_max = static_cast<std::uint32_t>(config.integer("mqtt.queue_max"));
-    constexpr std::int64_t day_ms = 86'400'000;
-    constexpr std::uint64_t history_bytes_min = 1'048'576;
-    made.ingest.retention.age_ms_max = config.integer("history.days_max") * day_ms;
-    made.ingest.retention.bytes_max = config.size("history.bytes_max");
-    if (made.ingest.retention.bytes_max != 0 && made.ingest.retention.bytes_max < history_bytes_min) {
-        return fail(
-            Errc::invalid, "history.bytes_max", "is below 1 MiB", "set at least 1MiB, or 0 for no limit"
-        );
-    }
+    read_access(config, made.access, problems);
     made.ingest.folder = made.data_dir + "/ingress";
-    made.ingest.log_bytes_max = config.size("ingest.log_bytes_max");
-    made.ingest.segment_bytes = static_cast<std::uint32_t>(config.size("ingest.segment_bytes"));
-    if (made.ingest.log_bytes_max < std::uint64_t{4} * made.ingest.segment_bytes) {
-        return fail(
-            Errc::invalid,
-            "ingest.log_bytes_max",
-            "holds fewer than four segments",
-            "raise it to at least 4 x ingest.segment_bytes"
-        );
-    }
+    read_ingest(config, made.ingest, problems);
+    if (!problems.empty())
+        return fail(problems.error());
     return made;
 }
 

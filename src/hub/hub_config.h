@@ -16,13 +16,14 @@ namespace brim::hub {
 const std::vector<ConfigKey>& hub_schema();
 
 /// A listener for devices (mqtt, mqtts), or for browsers and programs (http, https).
-struct ListenerConfig {
+/// Its certificate, when it names none, is one signed by itself in data_dir/tls.
+struct ListenerConfig : broker::DoorSettings {
     enum class Protocol : std::uint8_t { mqtt, mqtts, http, https };
     Protocol protocol = Protocol::mqtt;
-    io::Endpoint address;
-    io::TlsServerOptions tls{}; ///< mqtts and https; empty certificate_file = self-signed in data_dir/tls
 
     bool is_tls() const { return protocol == Protocol::mqtts || protocol == Protocol::https; }
+
+    bool is_http() const { return protocol == Protocol::http || protocol == Protocol::https; }
 };
 
 struct HubConfig {
@@ -35,9 +36,9 @@ struct HubConfig {
     std::chrono::milliseconds drain_wait{10'000};
 };
 
-/// Checks what single keys cannot: plain listeners away from loopback need insecure_plain = true,
-/// unsafe-anonymous a loopback address in any case. Without [[listener]] the defaults are MQTT
-/// 127.0.0.1:1883 and HTTP 127.0.0.1:8080.
+/// Checks what single keys cannot, and tells all that is wrong as Config::load() does: plain listeners away
+/// from loopback need insecure_plain = true, unsafe-anonymous a loopback address in any case. Without
+/// [[listener]] the defaults are MQTT 127.0.0.1:1883 and HTTP 127.0.0.1:8080.
 Result<HubConfig> make_hub_config(const Config& config);
 LogLevel log_level(const Config& config);
 

@@ -297,7 +297,7 @@ test('settings that leave a hole are refused before the start', async () => {
     [`protocol = "mqtts"\n${files}client_certificate = "required"\n`, /set client_ca_file/],
     [`protocol = "mqtts"\n${files}client_ca_file = "x"\n`, /set it to .required. or .optional./],
     [`protocol = "mqtts"\n${files}crl_file = "x"\n`, /set client_ca_file/],
-    [`protocol = "mqtt"\nclient_certificate = "required"\nclient_ca_file = "x"\n`, /shown by TLS only/],
+    [`protocol = "mqtt"\nclient_certificate = "required"\nclient_ca_file = "x"\n`, /client_certificate: is for TLS/],
     [`protocol = "mqtts"\n${files}tls_min = "1.1"\n`, /tls_min/],
   ])) {
     const wrong = await Hub.prepare(`[[listener]]\naddress = "127.0.0.1:0"\n${lines}`);

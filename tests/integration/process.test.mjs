@@ -84,14 +84,28 @@ test('config check names file, line and column of each mistake, and exits with 9
       assert.ok(got.err.includes(`${hub.config}${place}`), `${text}: ${got.err}`);
       assert.match(got.err, what);
     }
-    for (const text of [
-      '[[listener]]\nprotocol = "mqtt"\naddress = "0.0.0.0:1883"\n', '[[listener]]\nprotocol = "http"\naddress = "nonsense"\n', '[mqtt]\nkeepalive_min = "10m"\nkeepalive_max = "5m"\n',
-      '[[listener]]\nprotocol = "mqtts"\naddress = "0.0.0.0:1"\ncert_file = "x"\n', '[[listener]]\nprotocol = "mqtts"\naddress = "0.0.0.0:1"\nauth = "unsafe-anonymous"\n', '[ingest]\nlog_bytes_max = "1MiB"\n',
-    ]) {
-      const got = await check(text);
+    // What is only wrong together: each mistake at its key, or where the table of a missing key begins.
+    for (const [text, ...places] of /** @type {string[][]} */ ([
+      ['[[listener]]\nprotocol = "mqtt"\naddress = "0.0.0.0:1883"\n', ':3:1: listener[0].address: '],
+      ['[[listener]]\nprotocol = "http"\n\n  address = "nonsense"\n', ':4:3: listener[0].address: '],
+      ['[[listener]]\nprotocol = "mqtt"\n', ':1:1: listener[0].address: '],
+      ['[mqtt]\nkeepalive_min = "10m"\nkeepalive_max = "5m"\n', ':2:1: mqtt.keepalive_min: '],
+      ['[[listener]]\nprotocol = "mqtts"\naddress = "0.0.0.0:1"\ncert_file = "x"\n', ':4:1: listener[0].cert_file: '],
+      ['[[listener]]\nprotocol = "mqtts"\naddress = "0.0.0.0:1"\nauth = "unsafe-anonymous"\n', ':4:1: listener[0].auth: '],
+      ['[[listener]]\nprotocol = "mqtt"\naddress = "127.0.0.1:1"\norigins = ["*"]\n', ':4:1: listener[0].origins: '],
+      ['[ingest]\nlog_bytes_max = "1MiB"\n', ':2:1: ingest.log_bytes_max: '],
+      ['[history]\nbytes_max = 7\n[[bridge]]\nname = "b"\nurl = "ftp://x"\n[[listener]]\naddress = "x"\n[[listener]]\naddress = "1.2.3.4:5"\n',
+        ':2:1: history.bytes_max: ', ':5:1: bridge[0].url: ', ':7:1: listener[0].address: ', ':9:1: listener[1].address: '],
+    ])) {
+      const got = await check(/** @type {string} */ (text));
       assert.equal(got.code, 9, text);
-      assert.match(got.err, /^error: .+\nhint: .+/, text);
+      const lines = got.err.trimEnd().split('\n');
+      assert.equal(lines.length, places.length + 1, got.err);
+      for (const place of places) assert.ok(lines.some((line) => line.startsWith(`${hub.config}${place}`) && line.includes('; ')), `${place} in ${got.err}`);
+      assert.match(/** @type {string} */ (lines.at(-1)), /^hint: /);
     }
+    const plain = await check('', ['--set', 'listener[0].address=0.0.0.0:1883']);
+    assert.match(plain.err, /^--set listener\[0\]\.address: listener\[0\]\.address: plain mqtt/);
     assert.equal((await check('', ['--set', 'mqtt.queue_max=5'])).code, 0);
     assert.equal((await check('', ['--set', 'mqtt.nothing=5'])).code, 9);
     const env = { BRIM_MQTT__QUEUE_MAX: 'many' };

@@ -1,5 +1,6 @@
 #include "hub/api/api.h"
 
+#include "broker/websocket_door.h"
 #include "hub/api/embedded.h"
 #include "hub/api/error_page.h"
 #include "hub/api/handlers.h"
@@ -105,7 +106,7 @@ struct Api::State {
     std::unique_ptr<Router> router;
     std::string errors_page;
     std::uint64_t requests = 0;
-    std::function<void(std::unique_ptr<io::Stream>)> adopt_mqtt;
+    std::vector<MqttDoor> mqtt_doors; ///< by HttpRequest::door
 };
 
 Caller Api::State::caller(const io::HttpRequest& request) {
@@ -200,12 +201,14 @@ void Api::on_request(io::HttpRequest request, io::HttpResponder responder) {
     if (request.path == "/api/openapi.json") {
         return responder.respond(200, {{"Content-Type", "application/json"}}, openapi_document());
     }
-    if (request.path == "/mqtt" && state_->adopt_mqtt) {
+    if (request.path == "/mqtt" && request.door < state_->mqtt_doors.size()) {
+        const MqttDoor& door = state_->mqtt_doors[request.door];
         io::WebSocketOptions options;
         options.subprotocols = {"mqtt"};
+        options.check_origin = broker::origin_check(door.origins);
         auto socket = responder.upgrade_websocket(request, options);
         if (socket)
-            state_->adopt_mqtt(io::websocket_stream(std::move(*socket)));
+            door.adopt(io::websocket_stream(std::move(*socket)));
         return;
     }
     if (request.path == "/livez" || request.path == "/readyz" || request.path == "/metrics") {
@@ -236,8 +239,9 @@ void Api::set_listeners(std::vector<ApiListener> listeners) {
     state_->context.listeners = std::move(listeners);
 }
 
-void Api::on_mqtt_websocket(std::function<void(std::unique_ptr<io::Stream>)> adopt) {
-    state_->adopt_mqtt = std::move(adopt);
+unsigned Api::add_mqtt_door(MqttDoor door) {
+    state_->mqtt_doors.push_back(std::move(door));
+    return static_cast<unsigned>(state_->mqtt_doors.size() - 1);
 }
 
 } // namespace brim::hub

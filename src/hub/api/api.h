@@ -29,6 +29,12 @@ struct ApiListener {
     std::string protocol, address, security;
 };
 
+/// MQTT over WebSocket at one HTTP listener.
+struct MqttDoor {
+    std::vector<std::string> origins; ///< of web pages that may connect; empty = of the same host
+    std::function<void(std::unique_ptr<io::Stream>)> adopt;
+};
+
 class Api final : public io::HttpHandler {
 public:
     /// Reads the OpenAPI document built into the program, checks that each of its operations has a handler
@@ -44,8 +50,8 @@ public:
     std::string setup_token() const;
     /// For GET /api/v1/system and the console's badges.
     void set_listeners(std::vector<ApiListener> listeners);
-    /// WebSocket upgrades of "/mqtt" go here.
-    void on_mqtt_websocket(std::function<void(std::unique_ptr<io::Stream>)> adopt);
+    /// Answers WebSocket upgrades of "/mqtt"; the number that HttpServer::serve() is told.
+    unsigned add_mqtt_door(MqttDoor door);
 
 private:
     struct State;
