@@ -15,10 +15,11 @@ Service::Service(io::Env& env, Settings settings, std::unique_ptr<mqtt::SessionL
       traces_([this](const TraceOrder& order, const Json& event) { send_traced(order, event); }),
       scram_secret_(env.random().hex(32)),
       rule_stamps_({settings_.policy.users_file, settings_.policy.acl_file, settings_.policy.token_key_file}),
+      dropped_(env.metrics(), "brim_broker_dropped", "Messages that will not be delivered", "reason"),
       connects_ok_(env.metrics().counter("brim_broker_connects", "CONNECT packets answered", R"(result="ok")")
       ),
-      connects_refused_(
-          env.metrics().counter("brim_broker_connects", "CONNECT packets answered", R"(result="refused")")
+      refused_(
+          env.metrics(), "brim_broker_connects", "CONNECT packets answered", "reason", R"(result="refused")"
       ),
       denied_(env.metrics().counter("brim_broker_denied", "Publishes and subscriptions refused by permission")
       ),
@@ -208,7 +209,7 @@ void Service::on_down(const ConnView& who, mqtt::Ended why) {
 }
 
 void Service::on_dropped(std::string_view key, std::string_view reason, std::uint64_t count) {
-    counter_of(reason).add(count);
+    dropped_.of(reason).add(count);
     if (traces_.empty())
         return;
     const std::size_t separator = key.find('\x1f');
@@ -222,17 +223,6 @@ void Service::on_packet(
 ) {
     if (!is_showing_)
         show_later(who.client_id, packet_json(type, flags, body, who.version, is_inbound));
-}
-
-Counter& Service::counter_of(std::string_view reason) {
-    const auto found = dropped_.find(reason);
-    if (found != dropped_.end())
-        return *found->second;
-    Counter& counter = env().metrics().counter(
-        "brim_broker_dropped", "Messages that will not be delivered", metric_label("reason", reason)
-    );
-    dropped_.emplace(reason, &counter);
-    return counter;
 }
 
 } // namespace brim::broker

@@ -3,6 +3,7 @@
 // administration below $CONTROL/, on the log when it is durable. brim-hub and brim-edge each open one when
 // their settings name a listener for it.
 
+#include "base/labelled_counters.h"
 #include "broker/bridge_set.h"
 #include "broker/control.h"
 #include "broker/login.h"
@@ -113,7 +114,14 @@ private:
     void judge_token(mqtt::ConnId conn, Claim claim, std::string_view username, std::string_view token);
     void check_password(mqtt::ConnId conn, Claim claim, std::string name, std::string password);
     void admit(mqtt::ConnId conn, const Claim& claim, Bytes auth_data = {});
-    void turn_away(mqtt::ConnId conn, const Claim& claim, mqtt::ReasonCode reason, const Error& why);
+    /// `label` is the reason it is counted under.
+    void turn_away(
+        mqtt::ConnId conn,
+        const Claim& claim,
+        mqtt::ReasonCode reason,
+        std::string_view label,
+        const Error& why
+    );
 
     // rules: service_rules.cpp
     void look_at_rules(bool is_asked);
@@ -145,7 +153,6 @@ private:
     void publish_figures();
     void figure(std::string_view name, std::string value);
     void register_metrics();
-    Counter& counter_of(std::string_view reason);
 
     static constexpr std::size_t events_max = 10'000; ///< of traces, in one turn
 
@@ -166,9 +173,9 @@ private:
     std::unordered_map<mqtt::ConnId, End> ends_; ///< of proofs with an end
     std::string revoked_;                        ///< key of the session that is being ended for it
     io::FileStamps rule_stamps_;                 ///< for the jobs of files_, one at a time
-    std::map<std::string, Counter*, std::less<>> dropped_;
+    LabelledCounters dropped_;                   ///< by reason, as BrokerHost::on_dropped() names them
     Counter& connects_ok_;
-    Counter& connects_refused_;
+    LabelledCounters refused_; ///< by reason: client_id, no_proof, certificate, token, password, scram, busy
     Counter& denied_;
     Gauge& rules_refused_;
     Mono started_{};

@@ -26,6 +26,13 @@ std::string_view version_text(mqtt::ProtocolVersion version) {
     return "5";
 }
 
+Json by_label(const LabelledCounters& counters) {
+    Json shown = Json::object();
+    for (const auto& [value, counter] : counters.all())
+        shown.set(value, counter->value());
+    return shown;
+}
+
 std::uint64_t sum(const std::uint64_t (&each)[3]) {
     return each[0] + each[1] + each[2];
 }
@@ -52,6 +59,11 @@ void Service::register_metrics() {
     gauge("brim_broker_throttled", "Times a client was above its rate", [](const Stats& s) {
         return s.throttled;
     });
+    metrics.gauge_from(
+        "brim_broker_slow",
+        "Clients that take less than they are sent, or are not read from for now",
+        [this] { return static_cast<double>(slow()); }
+    );
     const mqtt::SessionLog* log = sessions();
     if (log == nullptr)
         return;
@@ -65,9 +77,9 @@ void Service::register_metrics() {
 
 Json Service::stats_json() {
     const mqtt::BrokerStats stats = broker().stats();
-    Json dropped = Json::object();
-    for (const auto& [reason, counter] : dropped_)
-        dropped.set(reason, counter->value());
+    Json rejected = Json::object();
+    for (const auto& [reason, count] : Server::rejected())
+        rejected.set(reason, count);
     Json shown = Json::object({
         {"version", BRIM_VERSION},
         {"uptimeSeconds", whole_seconds(now() - started_)},
@@ -80,11 +92,21 @@ Json Service::stats_json() {
         {"sent", sum(stats.sent)},
         {"bytesIn", stats.bytes_in},
         {"bytesOut", stats.bytes_out},
+        {"slow", slow()},
         {"throttled", stats.throttled},
         {"connects", connects_ok_.value()},
-        {"refused", connects_refused_.value()},
+        {"refused", refused_.sum()},
+        {"refusedBy", by_label(refused_)},
+        {"rejected", std::move(rejected)},
+        {"shed",
+         Json::object(
+             {{"door", turned_away()},
+              {"connect", stats.shed_connects},
+              {"qos0", stats.shed_qos0},
+              {"publish", stats.shed_publishes}}
+         )},
         {"denied", denied_.value()},
-        {"dropped", std::move(dropped)},
+        {"dropped", by_label(dropped_)},
         {"rulesRefused", policy_.rules().problems.size()},
     });
     if (bridges_)
@@ -221,10 +243,7 @@ void Service::publish_figures() {
     number("messages/stored", stats.queued);
     number("publish/messages/received", sum(stats.received));
     number("publish/messages/sent", sum(stats.sent));
-    std::uint64_t dropped = 0;
-    for (const auto& [reason, counter] : dropped_)
-        dropped += counter->value();
-    number("publish/messages/dropped", dropped);
+    number("publish/messages/dropped", dropped_.sum());
     number("bytes/received", stats.bytes_in);
     number("bytes/sent", stats.bytes_out);
 }

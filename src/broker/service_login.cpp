@@ -34,7 +34,7 @@ void Service::on_connect(ConnId conn, const mqtt::Connect& connect) {
     }
     if (connect.client_id.find('\x1f') != std::string_view::npos) {
         const Error why = refused(claim.who.client_id, "has a U+001F in it", "choose another client id");
-        return turn_away(conn, claim, ReasonCode::client_identifier_not_valid, why);
+        return turn_away(conn, claim, ReasonCode::client_identifier_not_valid, "client_id", why);
     }
     switch (settings_.listeners[listener_tag(conn)].auth) {
     case ListenerAuth::unsafe_anonymous:
@@ -51,7 +51,7 @@ void Service::on_connect(ConnId conn, const mqtt::Connect& connect) {
         return judge_certificate(conn, std::move(claim), *from, connect.username);
     if (!connect.has_password) {
         const Error why = refused(claim.who.client_id, "shows no proof", "log in with user and password");
-        return turn_away(conn, claim, ReasonCode::bad_user_name_or_password, why);
+        return turn_away(conn, claim, ReasonCode::bad_user_name_or_password, "no_proof", why);
     }
     if (policy_.rules().tokens && is_token(connect.password))
         return judge_token(conn, std::move(claim), connect.username, connect.password);
@@ -69,7 +69,7 @@ void Service::judge_certificate(ConnId conn, Claim claim, const io::Peer& from, 
                      : "the common name of its certificate cannot be a user",
             "log in as \"" + from.certificate_name + "\", or with a password"
         );
-        return turn_away(conn, claim, ReasonCode::not_authorized, why);
+        return turn_away(conn, claim, ReasonCode::not_authorized, "certificate", why);
     }
     admit(conn, claim);
 }
@@ -77,12 +77,12 @@ void Service::judge_certificate(ConnId conn, Claim claim, const io::Peer& from, 
 void Service::judge_token(ConnId conn, Claim claim, std::string_view username, std::string_view token) {
     auto judged = policy_.rules().tokens->judge(token, wall());
     if (!judged)
-        return turn_away(conn, claim, ReasonCode::not_authorized, judged.error());
+        return turn_away(conn, claim, ReasonCode::not_authorized, "token", judged.error());
     if (!username.empty() && username != judged->name) {
         const Error why = refused(
             claim.who.client_id, "its user name is not the one in its token", "leave the user name out"
         );
-        return turn_away(conn, claim, ReasonCode::not_authorized, why);
+        return turn_away(conn, claim, ReasonCode::not_authorized, "token", why);
     }
     claim.who.proof = Proof::token;
     claim.who.name = judged->name;
@@ -107,12 +107,12 @@ void Service::check_password(ConnId conn, Claim claim, std::string name, std::st
             const Error why = refused(
                 claim.who.client_id, "too many logins, or too many wrong ones before it", "try again later"
             );
-            return turn_away(conn, claim, ReasonCode::server_busy, why);
+            return turn_away(conn, claim, ReasonCode::server_busy, "busy", why);
         }
         if (verdict == Verdict::wrong || !is_current) {
             const Error why =
                 refused(claim.who.client_id, "user \"" + name + "\" or its password is wrong", "check both");
-            return turn_away(conn, claim, ReasonCode::not_authorized, why);
+            return turn_away(conn, claim, ReasonCode::not_authorized, "password", why);
         }
         claim.who.proof = Proof::password;
         claim.who.name = name;
@@ -133,8 +133,10 @@ void Service::admit(ConnId conn, const Claim& claim, Bytes auth_data) {
         ends_[conn] = {claim.who.valid_until.ms, admission.session_key};
 }
 
-void Service::turn_away(ConnId conn, const Claim& claim, ReasonCode reason, const Error& why) {
-    connects_refused_.add();
+void Service::turn_away(
+    ConnId conn, const Claim& claim, ReasonCode reason, std::string_view label, const Error& why
+) {
+    refused_.of(label).add();
     env().log().warn(
         "broker",
         "login refused",

@@ -22,7 +22,7 @@ bool Service::offers_auth(ConnId conn, std::string_view method) const {
 void Service::begin_scram(ConnId conn, Claim claim, ByteView first, bool is_again) {
     auto server = ScramServer::begin(first);
     if (!server)
-        return turn_away(conn, claim, ReasonCode::not_authorized, server.error());
+        return turn_away(conn, claim, ReasonCode::not_authorized, "scram", server.error());
     if (logins_.is_held(server->user(), host_of(claim.address))) {
         const Error why{
             Errc::busy,
@@ -30,14 +30,14 @@ void Service::begin_scram(ConnId conn, Claim claim, ByteView first, bool is_agai
             "too many wrong logins before it",
             "try again later"
         };
-        return turn_away(conn, claim, ReasonCode::server_busy, why);
+        return turn_away(conn, claim, ReasonCode::server_busy, "busy", why);
     }
     const auto& users = policy_.rules().users;
     const std::string* kept = users ? users->scram(server->user()) : nullptr;
     auto verifier = kept == nullptr ? stand_in_verifier(scram_secret_, server->user(), usual_iterations)
                                     : parse_scram_verifier(*kept);
     if (!verifier)
-        return turn_away(conn, claim, ReasonCode::not_authorized, verifier.error());
+        return turn_away(conn, claim, ReasonCode::not_authorized, "scram", verifier.error());
     claim.who.proof = Proof::scram;
     claim.who.name = server->user();
     const Bytes challenge = server->challenge(std::move(*verifier), env().random().alnum(nonce_characters));
@@ -55,7 +55,7 @@ void Service::on_auth(ConnId conn, const mqtt::Auth& auth) {
     auto found = exchanges_.extract(conn);
     if (!found) {
         const Error why{Errc::unauthenticated, "AUTH", "no exchange is under way", "begin with CONNECT"};
-        return turn_away(conn, {}, ReasonCode::not_authorized, why);
+        return turn_away(conn, {}, ReasonCode::not_authorized, "scram", why);
     }
     end_scram(conn, std::move(found.mapped()), auth.auth_data);
 }
@@ -64,12 +64,12 @@ void Service::end_scram(ConnId conn, Exchange exchange, ByteView last) {
     auto answer = exchange.server.finish(last);
     if (!answer) {
         logins_.note_wrong(exchange.claim.who.name, host_of(exchange.claim.address));
-        return turn_away(conn, exchange.claim, ReasonCode::not_authorized, answer.error());
+        return turn_away(conn, exchange.claim, ReasonCode::not_authorized, "scram", answer.error());
     }
     logins_.note_right(exchange.claim.who.name, host_of(exchange.claim.address));
     if (!policy_.is_known(exchange.claim.who)) {
         const Error why{Errc::unauthenticated, "SCRAM", "the user went while it logged in", ""};
-        return turn_away(conn, exchange.claim, ReasonCode::not_authorized, why);
+        return turn_away(conn, exchange.claim, ReasonCode::not_authorized, "scram", why);
     }
     if (!exchange.is_again)
         return admit(conn, exchange.claim, std::move(*answer));
@@ -82,7 +82,7 @@ void Service::end_scram(ConnId conn, Exchange exchange, ByteView last) {
         const Error why{
             Errc::denied, "re-authentication", "it is another user than before", "connect anew as that user"
         };
-        return turn_away(conn, exchange.claim, ReasonCode::not_authorized, why);
+        return turn_away(conn, exchange.claim, ReasonCode::not_authorized, "scram", why);
     }
     broker().reauthenticated(conn, principal, 0, *answer, now());
 }

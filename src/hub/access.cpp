@@ -24,11 +24,24 @@ Access::Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, Acc
       downlink_(env, registry, *this, feed), epoch_(registry.boot() << 32U),
       connects_ok_(env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="ok")")),
       connects_refused_(
-          env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="refused")")
+          env.metrics(), "brim_mqtt_connects", "CONNECT packets answered", "reason", R"(result="refused")"
       ),
       denied_(env.metrics().counter("brim_mqtt_denied", "Publishes and subscriptions refused by permission")),
-      dropped_(env.metrics().counter("brim_mqtt_dropped", "Messages that will not be delivered")) {
+      dropped_(env.metrics(), "brim_mqtt_dropped", "Messages that will not be delivered", "reason") {
     ingest_.set_sink(this);
+    register_metrics();
+}
+
+void Access::register_metrics() {
+    Metrics& metrics = env().metrics();
+    metrics.gauge_from("brim_mqtt_connections", "MQTT connections up", [this] {
+        return static_cast<double>(broker().stats().connections);
+    });
+    metrics.gauge_from(
+        "brim_mqtt_slow",
+        "Devices that take less than they are sent, or are not read from for now",
+        [this] { return static_cast<double>(slow()); }
+    );
 }
 
 Access::~Access() {
@@ -36,10 +49,10 @@ Access::~Access() {
 }
 
 void Access::on_connect(ConnId conn, const mqtt::Connect& connect) {
-    ReasonCode reason = ReasonCode::not_authorized;
-    auto admission = admit(connect, reason);
+    Refusal refusal;
+    auto admission = admit(connect, refusal);
     if (!admission) {
-        connects_refused_.add();
+        connects_refused_.of(refusal.reason).add();
         const auto from = peer(conn);
         env().log().warn(
             "access",
@@ -50,15 +63,15 @@ void Access::on_connect(ConnId conn, const mqtt::Connect& connect) {
              {"peer", from ? from->address : std::string{}}}
         );
         // The peer learns the code only: an unknown name and a wrong signature look the same from outside.
-        broker().refuse(conn, reason, {}, now());
+        broker().refuse(conn, refusal.code, {}, now());
         return;
     }
     limit_rates(conn, *admission);
     broker().accept(conn, *admission, now());
 }
 
-Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& reason) {
-    reason = ReasonCode::bad_user_name_or_password;
+Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, Refusal& refusal) {
+    refusal = {ReasonCode::bad_user_name_or_password, "identity"};
     const auto key = thing::parse_username(connect.username);
     if (!key)
         return fail(key.error());
@@ -67,7 +80,7 @@ Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& 
     if (!login)
         return fail(login.error());
 
-    reason = ReasonCode::not_authorized;
+    refusal = {ReasonCode::not_authorized, "unknown"};
     Device* device = registry_.device(*key);
     // An unknown device costs the same work as a known one.
     static const Secret nobody{"0000000000000000"};
@@ -80,6 +93,7 @@ Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& 
         );
     }
     if (!matches) {
+        refusal.reason = "signature";
         return fail(
             Errc::unauthenticated,
             object,
@@ -88,14 +102,28 @@ Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& 
         );
     }
     if (!device->enabled) {
-        reason = ReasonCode::banned;
+        refusal = {ReasonCode::banned, "disabled"};
         return fail(Errc::denied, object, "the device is disabled", "enable it again in console or API");
     }
     mqtt::Admission admission;
-    const bool in_range =
-        connect.keepalive_s >= options_.keepalive_s_min && connect.keepalive_s <= options_.keepalive_s_max;
-    if (!in_range && connect.version != mqtt::ProtocolVersion::v5) {
-        reason = ReasonCode::server_unavailable;
+    refusal = {ReasonCode::server_unavailable, "keepalive"};
+    BRIM_TRY(fit_keepalive(connect, object, admission));
+    admission.session_key = key->text();
+    admission.principal = key->text();
+    admission.user = static_cast<std::uint64_t>(device->id);
+    admission.qos_max = 1;
+    admission.subscription_ids_available = false; // hub-protocol 2.2
+    admission.will_allowed = connect.version == mqtt::ProtocolVersion::v5;
+    return admission;
+}
+
+/// MQTT 5 can be told another one: 0 (never) becomes the longest.
+Result<void> Access::fit_keepalive(
+    const mqtt::Connect& connect, const std::string& object, mqtt::Admission& admission
+) const {
+    if (connect.keepalive_s >= options_.keepalive_s_min && connect.keepalive_s <= options_.keepalive_s_max)
+        return {};
+    if (connect.version != mqtt::ProtocolVersion::v5) {
         return fail(
             Errc::invalid,
             object,
@@ -104,18 +132,9 @@ Result<mqtt::Admission> Access::admit(const mqtt::Connect& connect, ReasonCode& 
                 std::to_string(options_.keepalive_s_max) + " s"
         );
     }
-    if (!in_range) {
-        // MQTT 5 can be told; 0 (never) becomes the longest.
-        const bool too_short = connect.keepalive_s != 0 && connect.keepalive_s < options_.keepalive_s_min;
-        admission.keepalive_s = too_short ? options_.keepalive_s_min : options_.keepalive_s_max;
-    }
-    admission.session_key = key->text();
-    admission.principal = key->text();
-    admission.user = static_cast<std::uint64_t>(device->id);
-    admission.qos_max = 1;
-    admission.subscription_ids_available = false; // hub-protocol 2.2
-    admission.will_allowed = connect.version == mqtt::ProtocolVersion::v5;
-    return admission;
+    const bool too_short = connect.keepalive_s != 0 && connect.keepalive_s < options_.keepalive_s_min;
+    admission.keepalive_s = too_short ? options_.keepalive_s_min : options_.keepalive_s_max;
+    return {};
 }
 
 void Access::on_up(const ConnView& who) {
@@ -154,7 +173,7 @@ void Access::on_down(const ConnView& who, mqtt::Ended why) {
 }
 
 void Access::on_dropped(std::string_view session_key, std::string_view reason, std::uint64_t count) {
-    dropped_.add(count);
+    dropped_.of(reason).add(count);
     if (reason == "pressure")
         return; // one line tells of the shortage; one a message would make it worse
     env().log().warn(

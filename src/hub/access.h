@@ -2,6 +2,7 @@
 // The door for devices and gateways: MQTT sessions signed by device secrets, topic permissions, the device
 // protocol's requests, and sub-devices that log in through their gateway. Loop thread only.
 
+#include "base/labelled_counters.h"
 #include "hub/downlink.h"
 #include "hub/feed.h"
 #include "hub/ingest.h"
@@ -86,7 +87,16 @@ private:
         WallTime received; ///< the broker core has no wall clock
     };
 
-    Result<mqtt::Admission> admit(const mqtt::Connect& connect, mqtt::ReasonCode& reason);
+    /// What a refused CONNECT is answered, and the label it is counted under.
+    struct Refusal {
+        mqtt::ReasonCode code{};
+        std::string_view reason;
+    };
+
+    Result<mqtt::Admission> admit(const mqtt::Connect& connect, Refusal& refusal);
+    Result<void>
+    fit_keepalive(const mqtt::Connect& connect, const std::string& object, mqtt::Admission& admission) const;
+    void register_metrics();
     /// The device whose connection carries `device`, or null when it is not reachable.
     Device* carrier(const Device& device) const;
     bool may_use(const mqtt::ConnView& who, mqtt::Action action, std::string_view topic) const;
@@ -157,9 +167,9 @@ private:
                               ///< is in the high half, so that it grows over restarts too
     std::uint32_t next_notice_ = 0; ///< ids of our own requests about topology
     Counter& connects_ok_;
-    Counter& connects_refused_;
+    LabelledCounters connects_refused_; ///< by reason: identity, unknown, signature, disabled, keepalive
     Counter& denied_;
-    Counter& dropped_;
+    LabelledCounters dropped_; ///< by reason, as BrokerHost::on_dropped() names them
 };
 
 } // namespace brim::hub

@@ -142,9 +142,6 @@ void Hub::add_metrics() {
     const auto gauge = [&metrics](
                            std::string_view name, std::string_view help, std::function<double()> read
                        ) { metrics.gauge_from(name, help, std::move(read)); };
-    gauge("brim_mqtt_connections", "MQTT connections up", [this] {
-        return static_cast<double>(access_->broker().stats().connections);
-    });
     gauge("brim_devices", "Devices registered", [this] {
         return static_cast<double>(registry_->devices().size());
     });

@@ -79,8 +79,17 @@ struct Server::Connection final : io::StreamHandler {
 
     void apply_pause() { stream->pause_reading(is_paused || is_slowed); }
 
+    /// Sets one of the three flags that make a client slow.
+    void mark(bool Connection::* flag, bool on) {
+        const bool was_slow = is_slow();
+        this->*flag = on;
+        owner->slow_ += static_cast<std::uint64_t>(is_slow()) - static_cast<std::uint64_t>(was_slow);
+    }
+
+    bool is_slow() const { return congested || is_paused || is_slowed; }
+
     void on_drained() override {
-        congested = false;
+        mark(&Connection::congested, false);
         owner->broker_.congested(id, false, owner->now());
     }
 
@@ -224,6 +233,7 @@ void Server::rejected(Entrance& at, std::string_view reason, std::string_view wh
             metric_label("reason", reason)
         )
         .add();
+    ++rejected_.try_emplace(std::string(reason)).first->second;
     if (now() < at.next_word)
         return;
     at.next_word = now() + quiet_after_word;
@@ -306,7 +316,7 @@ void Server::send(ConnId conn, ByteView bytes) {
     memory_.moved(bytes.size());
     if (connection == nullptr || connection->stream->write(bytes) || connection->congested)
         return;
-    connection->congested = true;
+    connection->mark(&Connection::congested, true);
     // Told at the end of the turn: the broker may be in the middle of this connection's own packet.
     env_.loop().at_turn_end([this, conn] {
         const Connection* still = find(conn);
@@ -327,7 +337,7 @@ void Server::pause(ConnId conn, bool paused) {
     Connection* connection = find(conn);
     if (connection == nullptr)
         return;
-    connection->is_paused = paused;
+    connection->mark(&Connection::is_paused, paused);
     connection->apply_pause();
     if (paused && tick_due_ > now() + pause_look)
         schedule_tick(now() + pause_look);
@@ -365,7 +375,7 @@ void Server::slow_down(bool is_critical) {
             each.read_bytes = 0;
             if (each.is_slowed == (is_critical && is_fast))
                 continue;
-            each.is_slowed = !each.is_slowed;
+            each.mark(&Connection::is_slowed, !each.is_slowed);
             each.apply_pause();
         }
     }
@@ -387,6 +397,7 @@ void Server::retire(ConnId conn) {
     Connection* connection = find(conn);
     if (connection == nullptr)
         return;
+    slow_ -= connection->is_slow() ? 1 : 0;
     // The stream is never freed here: we may be inside one of its own calls.
     entrance(connection->entrance).gate.leave(connection->place);
     retired_.push_back({now(), std::move(connection->stream)});

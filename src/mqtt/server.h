@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -97,6 +98,16 @@ public:
     std::optional<io::Peer> peer(ConnId conn) const;
     unsigned listener_tag(ConnId conn) const;
 
+    /// Clients that take less than they are sent, or are not read from for now (their rate, their window,
+    /// memory).
+    std::uint64_t slow() const { return slow_; }
+
+    /// Connections closed at the door, by reason: the limits of ListenerOptions. At most six reasons.
+    const std::map<std::string, std::uint64_t, std::less<>>& rejected() const { return rejected_; }
+
+    /// Connections closed unheard because memory was short.
+    std::uint64_t turned_away() const { return turned_away_; }
+
     /// Stops listening, says goodbye to all clients, lets what is queued be sent.
     void stop();
     /// After stop(): calls `done` once what the sessions were at the end is on disk.
@@ -176,6 +187,8 @@ private:
     io::Timer sweep_;
     bool stopped_ = false;
     std::uint64_t turned_away_ = 0; ///< connections closed before they were read from
+    std::uint64_t slow_ = 0;
+    std::map<std::string, std::uint64_t, std::less<>> rejected_;
     Shed shed_door_;
     Shed shed_connects_;
     Shed shed_qos0_;

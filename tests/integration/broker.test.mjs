@@ -275,7 +275,12 @@ describe('administration', () => {
 
   test('stats and $SYS tell what goes on; nobody can write there', async () => {
     const stats = await broker.brim('ann', 'stats', '-o', 'json');
-    assert.ok(JSON.parse(stats.out).connects > 0);
+    const told = JSON.parse(stats.out);
+    assert.ok(told.connects > 0);
+    assert.deepEqual(told.shed, { door: 0, connect: 0, qos0: 0, publish: 0 });
+    assert.equal(told.slow, 0);
+    assert.equal(typeof told.rejected, 'object');
+    assert.equal(Object.values(told.refusedBy).reduce((sum, each) => sum + each, 0), told.refused);
     const ann = await broker.client('ann');
     await ann.subscribeAsync('$SYS/#');
     await until(() => ann.got.some((each) => each.topic === '$SYS/broker/clients/connected' && Number(each.payload) >= 1), 'figures come');

@@ -324,6 +324,51 @@ TEST_CASE("administration lists, shows and kicks, and says what is wrong with a 
     CHECK(ann.got[0]->payload.find("malformed") != std::string::npos);
 }
 
+TEST_CASE("what is refused at login, closed at the door or slow shows with its reason") {
+    ServiceRig rig;
+    rig.settings.listeners[0].connections.connections_per_address_max = 1;
+    rig.start();
+    App ann(rig.world, "ann", "a");
+    REQUIRE(ann.come_up());
+    App wrong(rig.world, "nobody", "n");
+    CHECK_FALSE(wrong.come_up());
+    wrong.link().stop();
+    rig.world.run_for(1s);
+    bool is_closed = false;
+    io::Env& far = rig.world.machine("app-a").env(); // the address that has its one connection
+
+    struct Ear final : io::StreamHandler {
+        explicit Ear(bool& flag) : is_closed(flag) {}
+
+        void on_data(ByteView) override {}
+
+        void on_closed(const Error&) override { is_closed = true; }
+
+        bool& is_closed;
+    } ear(is_closed);
+
+    std::unique_ptr<io::Stream> second;
+    const auto dialled = far.net().connect(
+        {io::Endpoint::Kind::tcp, "hub", 1'883},
+        5s,
+        [&](Result<std::unique_ptr<io::Stream>> stream) {
+            REQUIRE(stream);
+            second = std::move(*stream);
+            second->start(ear);
+        }
+    );
+    REQUIRE(rig.world.run_until([&] { return is_closed; }, 10s));
+    const Json stats = ann.ask("stats", Json::object());
+    CHECK(stats["refused"].as_int() == stats["refusedBy"]["password"].as_int());
+    CHECK(stats["refused"].as_int() >= 1);
+    CHECK(stats["rejected"]["address_full"].as_int() == 1);
+    CHECK(stats["shed"]["publish"].as_int() == 0);
+    CHECK(stats["slow"].as_int() == 0);
+    const std::string metrics = rig.machine().env().metrics().text();
+    CHECK(metrics.find(R"(brim_broker_connects_total{result="refused",reason="password"})") != metrics.npos);
+    CHECK(metrics.find("brim_broker_slow 0") != metrics.npos);
+}
+
 TEST_CASE("two administrators who trace each other come to an end") {
     ServiceRig rig;
     rig.write("/data/acl", "pattern readwrite #\npattern write $CONTROL/broker/v1/#\n");
