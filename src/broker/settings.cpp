@@ -2,8 +2,6 @@
 
 #include "broker/bridge_mark.h"
 
-#include <algorithm>
-
 namespace brim::broker {
 
 namespace {
@@ -16,35 +14,9 @@ ConfigValue whole(std::int64_t value) {
     return ConfigValue(value);
 }
 
-std::vector<ConfigKey> limit_keys() {
+std::vector<ConfigKey> store_limit_keys() {
     using enum ConfigType;
     return {
-        {"broker.packet_bytes_max", size, words("262KiB"), "Largest packet.", 1'024, 268'435'455},
-        {"broker.inflight_max",
-         integer,
-         whole(128),
-         "Unacknowledged messages per session and direction.",
-         1,
-         65'535},
-        {"broker.queue_max", integer, whole(1'000), "Messages waiting per session.", 1, 10'000'000},
-        {"broker.queue_bytes_max", size, words("8MiB"), "Their bytes.", 1'024, INT64_MAX},
-        {"broker.sessions_max", integer, whole(1'000'000), "Sessions, offline ones included.", 1, 16'000'000},
-        {"broker.session_expiry_max",
-         duration,
-         words("168h"),
-         "Longest time a session outlives its connection.",
-         0,
-         4'294'967'294'000},
-        {"broker.subscriptions_max", integer, whole(1'000), "Subscriptions per session.", 1, 1'000'000},
-        {"broker.topic_levels_max", integer, whole(128), "Levels of a topic or filter.", 1, 65'535},
-        {"broker.topic_bytes_max", size, whole(1'024), "Bytes of a topic or filter.", 16, 65'535},
-        {"broker.user_properties_max", integer, whole(64), "User properties of a packet.", 0, 10'000},
-        {"broker.topic_alias_max",
-         integer,
-         whole(20),
-         "Topic aliases per connection and direction.",
-         0,
-         65'535},
         {"broker.keepalive_max", duration, words("18h"), "Longest keep-alive.", 10'000, 64'800'000},
         {"broker.retained_max", integer, whole(1'000'000), "Retained messages.", 0, 100'000'000},
         {"broker.retained_bytes_max", size, words("1GiB"), "Their bytes.", 0, INT64_MAX},
@@ -56,24 +28,10 @@ std::chrono::seconds seconds(const Config& config, std::string_view key) {
 }
 
 mqtt::BrokerLimits read_limits(const Config& config) {
-    const auto u32 = [&](std::string_view key) { return static_cast<std::uint32_t>(config.integer(key)); };
     mqtt::BrokerLimits limits;
-    limits.packet_bytes_max = static_cast<std::uint32_t>(config.size("broker.packet_bytes_max"));
-    limits.inflight_count_max = static_cast<std::uint16_t>(u32("broker.inflight_max"));
-    limits.queue_count_max = u32("broker.queue_max");
-    limits.queue_bytes_max =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(config.size("broker.queue_bytes_max"), UINT32_MAX)
-        );
-    limits.sessions_max = u32("broker.sessions_max");
-    limits.session_expiry_s_max =
-        static_cast<std::uint32_t>(seconds(config, "broker.session_expiry_max").count());
-    limits.subscriptions_max = u32("broker.subscriptions_max");
-    limits.topic_levels_max = u32("broker.topic_levels_max");
-    limits.topic_bytes_max = static_cast<std::uint32_t>(config.size("broker.topic_bytes_max"));
-    limits.user_properties_max = u32("broker.user_properties_max");
-    limits.topic_alias_max = static_cast<std::uint16_t>(u32("broker.topic_alias_max"));
+    read_client_limits(config, "broker", limits);
     limits.keepalive_s_max = static_cast<std::uint16_t>(seconds(config, "broker.keepalive_max").count());
-    limits.retained_count_max = u32("broker.retained_max");
+    limits.retained_count_max = static_cast<std::uint32_t>(config.integer("broker.retained_max"));
     limits.retained_bytes_max = config.size("broker.retained_bytes_max");
     return limits;
 }
@@ -109,7 +67,9 @@ std::vector<ConfigKey> broker_keys() {
         {"broker.sys_interval", duration, words("10s"), "Of the figures below $SYS/; 0 = none.", 0, 3'600'000
         },
     };
-    for (const auto& more : {limit_keys(), bridge_keys()})
+    constexpr std::int64_t packet_bytes_high = 268'435'455; // MQTT's own
+    for (const auto& more :
+         {client_limit_keys("broker", packet_bytes_high), store_limit_keys(), bridge_keys()})
         keys.insert(keys.end(), more.begin(), more.end());
     return keys;
 }

@@ -90,6 +90,11 @@ struct Settings {
     bool is_wanted() const { return !listeners.empty() || !bridges.empty(); }
 };
 
+/// Keys "SECTION.packet_bytes_max" and so on: what one client may ask of a server, each a limit of
+/// mqtt::BrokerLimits with its default.
+std::vector<ConfigKey> client_limit_keys(std::string_view section, std::int64_t packet_bytes_high);
+void read_client_limits(const Config& config, std::string_view section, mqtt::BrokerLimits& limits);
+
 /// Keys of the section [broker].
 std::vector<ConfigKey> broker_keys();
 /// Keys of [[listener]] that every listener has: certificates, how many may come, from where, how fast they

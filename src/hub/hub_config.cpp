@@ -59,15 +59,6 @@ std::vector<ConfigKey> service_keys() {
          "Longest keep-alive accepted.",
          1'000,
          64'800'000},
-        {"mqtt.packet_bytes_max", Type::size, std::string("262KiB"), "Largest MQTT packet.", 1'024, 16'777'216
-        },
-        {"mqtt.inflight_max",
-         Type::integer,
-         std::int64_t{128},
-         "Unacknowledged messages per session and direction.",
-         1,
-         65'535},
-        {"mqtt.queue_max", Type::integer, std::int64_t{1'000}, "Messages waiting per session.", 1, 1'000'000},
         {"ingest.log_bytes_max", Type::size, std::string("4GiB"), "Ingress log on disk.", 1'048'576, INT64_MAX
         },
         {"ingest.segment_bytes",
@@ -106,8 +97,13 @@ std::vector<ConfigKey> service_keys() {
 }
 
 std::vector<ConfigKey> whole_schema() {
+    constexpr std::int64_t packet_bytes_high = 16'777'216; // a report is one record of the ingress log
     std::vector<ConfigKey> schema = hub_keys();
-    for (const auto& more : {broker::door_keys(), broker::broker_keys(), service_keys()})
+    for (const auto& more :
+         {broker::door_keys(),
+          broker::broker_keys(),
+          broker::client_limit_keys("mqtt", packet_bytes_high),
+          service_keys()})
         schema.insert(schema.end(), more.begin(), more.end());
     return schema;
 }
@@ -171,9 +167,7 @@ void read_access(const Config& config, AccessOptions& access, ConfigProblems& pr
             "mqtt.keepalive_min", "is above mqtt.keepalive_max", "make it at most mqtt.keepalive_max"
         );
     }
-    access.broker.packet_bytes_max = static_cast<std::uint32_t>(config.size("mqtt.packet_bytes_max"));
-    access.broker.inflight_count_max = static_cast<std::uint16_t>(config.integer("mqtt.inflight_max"));
-    access.broker.queue_count_max = static_cast<std::uint32_t>(config.integer("mqtt.queue_max"));
+    broker::read_client_limits(config, "mqtt", access.broker);
 }
 
 void read_ingest(const Config& config, IngestOptions& ingest, ConfigProblems& problems) {
