@@ -80,6 +80,10 @@ std::vector<ConfigKey> bridge_keys() {
         {"bridge[].ca_file", text, words(""), "PEM authority of the other broker; empty = the system's."},
         {"bridge[].cert_file", text, words(""), "Client certificate shown to it (PEM)."},
         {"bridge[].key_file", text, words(""), "Its private key (PEM)."},
+        {"bridge[].alpn",
+         text,
+         words(""),
+         "Protocol named in the TLS handshake, mqtt where a port serves several; empty = none."},
         {"bridge[].insecure_plain", boolean, false, "Allow mqtt:// without TLS to another machine."},
         {"bridge[].keepalive", duration, words("60s"), "Longest silence before a ping.", 5'000, 3'600'000},
         {"bridge[].backoff_max", duration, words("2m"), "Longest wait before a new try.", 1'000, 3'600'000},
@@ -157,6 +161,11 @@ read_bridge(const Config& config, std::size_t index, const std::string& folder, 
     bridge.trust = {
         config.text(key("ca_file")), config.text(key("cert_file")), config.text(key("key_file")), {}
     };
+    bridge.trust.protocol = config.text(key("alpn"));
+    if (!bridge.trust.protocol.empty() && !bridge.is_tls)
+        wrong("alpn", "a protocol is named in TLS only", "use mqtts://, or remove it");
+    if (bridge.trust.protocol.size() > 255)
+        wrong("alpn", "it has more than 255 bytes", "use a name such as mqtt");
     bridge.link.keepalive_s = static_cast<std::uint16_t>(seconds(config, key("keepalive")).count());
     bridge.link.backoff_max =
         std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(key("backoff_max")));

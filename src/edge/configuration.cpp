@@ -91,8 +91,7 @@ Result<std::unique_ptr<io::TlsContext>> read_trust(const UplinkSettings& uplink,
     if (!uplink.tls)
         return nullptr;
     return io::TlsContext::client(
-        files,
-        {.ca_file = uplink.ca_file, .certificate_file = {}, .key_file = {}, .crl_file = uplink.crl_file}
+        files, {.ca_file = uplink.ca_file, .crl_file = uplink.crl_file, .protocol = uplink.alpn}
     );
 }
 

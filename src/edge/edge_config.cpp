@@ -130,6 +130,7 @@ void Edge::trust(const Configuration& fresh) {
     tls_ = std::move(*context);
     config_.uplink.ca_file = fresh.settings.uplink.ca_file;
     config_.uplink.crl_file = fresh.settings.uplink.crl_file;
+    config_.uplink.alpn = fresh.settings.uplink.alpn;
 }
 
 void Edge::install(DriverConfig config) {

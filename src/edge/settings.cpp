@@ -21,6 +21,10 @@ std::vector<ConfigKey> own_keys() {
         {"uplink.insecure_plain", boolean, false, "Allow mqtt:// without TLS to another machine."},
         {"uplink.ca_file", text, s(""), "PEM file of the authority that signed the hub's certificate."},
         {"uplink.crl_file", text, s(""), "PEM revocation lists, one of each authority in the hub's chain."},
+        {"uplink.alpn",
+         text,
+         s(""),
+         "Protocol named in the TLS handshake, mqtt where a port serves several; empty = none."},
         {"uplink.keepalive",
          duration,
          ms(60'000),
@@ -195,6 +199,11 @@ void read_uplink(const Config& config, EdgeConfig& out, ConfigProblems& problems
     };
     uplink->ca_file = config.text("uplink.ca_file");
     uplink->crl_file = config.text("uplink.crl_file");
+    uplink->alpn = config.text("uplink.alpn");
+    if (!uplink->alpn.empty() && !uplink->tls)
+        problems.add("uplink.alpn", "a protocol is named in TLS only", "use mqtts://, or remove it");
+    if (uplink->alpn.size() > 255)
+        problems.add("uplink.alpn", "it has more than 255 bytes", "use a name such as mqtt");
     uplink->keepalive = std::chrono::duration_cast<std::chrono::seconds>(config.duration("uplink.keepalive"));
     uplink->backoff_min = as_ms("uplink.backoff_min");
     uplink->backoff_max = as_ms("uplink.backoff_max");

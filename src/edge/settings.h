@@ -31,7 +31,8 @@ struct UplinkSettings {
     bool tls = false;
     std::string ca_file; ///< empty: the system's trust store
     std::string
-        crl_file; ///< revocation lists of the authorities in the hub's chain; empty: none is looked at
+        crl_file;     ///< revocation lists of the authorities in the hub's chain; empty: none is looked at
+    std::string alpn; ///< protocol named in the TLS handshake; empty: none
     std::chrono::seconds keepalive{60};
     std::chrono::milliseconds backoff_min{1'000};
     std::chrono::milliseconds backoff_max{120'000};

@@ -57,6 +57,22 @@ use_key_pair(SSL_CTX* context, Disk& disk, const std::string& certificate_file, 
     );
 }
 
+/// Names one protocol (ALPN).
+Result<void> ask_for(SSL_CTX* context, const std::string& protocol) {
+    const std::string list = static_cast<char>(protocol.size()) + protocol;
+    const auto* bytes = reinterpret_cast<const unsigned char*>(list.data());
+    // It answers 0 for a success.
+    if (protocol.size() > 255 ||
+        SSL_CTX_set_alpn_protos(context, bytes, static_cast<unsigned>(list.size())) != 0)
+        return fail(
+            Errc::invalid,
+            "TLS client",
+            "the protocol's name (ALPN) has 1 to 255 bytes",
+            "use a name such as mqtt"
+        );
+    return {};
+}
+
 } // namespace
 
 void TlsContext::Free::operator()(ssl_ctx_st* context) const noexcept {
@@ -132,6 +148,10 @@ Result<std::unique_ptr<TlsContext>> TlsContext::server(Disk& disk, const TlsServ
 
 Result<std::unique_ptr<TlsContext>> TlsContext::client(Disk& disk, const TlsClientOptions& options) {
     std::unique_ptr<TlsContext> made(new TlsContext(false));
+    if (options.version_min == TlsVersion::v1_3)
+        SSL_CTX_set_min_proto_version(made->native(), TLS1_3_VERSION);
+    if (!options.protocol.empty())
+        BRIM_TRY(ask_for(made->native(), options.protocol));
     if (!options.ca_file.empty()) {
         BRIM_TRY(trust(made->native(), disk, options.ca_file, false));
     } else if (SSL_CTX_set_default_verify_paths(made->native()) != 1) {

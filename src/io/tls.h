@@ -53,6 +53,10 @@ struct TlsClientOptions {
     std::string key_file{};
     /// As of a server, about the server's chain. Sessions are not resumed then: each connection is judged.
     std::string crl_file{};
+    TlsVersion version_min = TlsVersion::v1_2;
+    /// The protocol that is asked for ("mqtt"; ALPN, RFC 7301), 1 to 255 bytes; empty: none is named. A
+    /// server that knows nothing of it goes on without, one that has other protocols only refuses.
+    std::string protocol{};
 };
 
 class TlsStream;

@@ -367,7 +367,7 @@ TEST_CASE("each setting but the drivers and what the uplink trusts needs a start
     };
     CHECK(needing_start(before, read(listener)).size() > listener.size());
     const std::set<std::string> taken_at_once{
-        "edge.insecure_plain", "uplink.ca_file", "uplink.crl_file", "uplink.insecure_plain"
+        "edge.insecure_plain", "uplink.alpn", "uplink.ca_file", "uplink.crl_file", "uplink.insecure_plain"
     };
     CHECK(needing_start(before, read({"uplink.ca_file=/ca", "uplink.crl_file=/crl"})).empty());
     std::size_t known = 0; // a setting added later must be compared as well

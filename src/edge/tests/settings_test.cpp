@@ -85,6 +85,8 @@ TEST_CASE("limits of the settings hold on both sides") {
     CHECK_FALSE(with("bus.socket=tcp:0.0.0.0:1883").has_value());
     CHECK(with("http.listen=tcp:127.0.0.1:9999").has_value());
     CHECK_FALSE(with("http.listen=tcp:0.0.0.0:9999").has_value());
+    CHECK(with("uplink.alpn=mqtt")->uplink.alpn == "mqtt");
+    CHECK_FALSE(with("uplink.alpn=" + std::string(256, 'a')).has_value());
     CHECK_FALSE(with("uplink.nonsense=1").has_value());
     CHECK_FALSE(with("identity.product_key=has/slash").has_value());
 }
