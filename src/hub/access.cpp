@@ -331,6 +331,8 @@ void Access::kick(Device& device, ReasonCode reason, std::string_view why) {
         broker().kick(device.key().text(), reason, true, now());
         return;
     }
+    // One that is away has a session all the same, and what waits in it.
+    broker().kick(device.key().text(), reason, true, now());
     const auto carried = carried_by_.find(device.id);
     if (carried == carried_by_.end())
         return;

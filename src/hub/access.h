@@ -50,7 +50,8 @@ public:
         options_.keepalive_s_max = s_max;
     }
 
-    /// Ends the device's session, and those of its sub-devices, now. `why` becomes its offline reason.
+    /// Ends the device's session, and those of its sub-devices, now, with all that waits in it; also of one
+    /// that is away. `why` becomes its offline reason.
     void kick(Device& device, mqtt::ReasonCode reason, std::string_view why);
     /// The topology changed by the API: tells the gateway, logs the sub-device out when it was bound there.
     void on_unbound(Device& device, Device& gateway);

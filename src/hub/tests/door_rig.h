@@ -11,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -123,13 +124,16 @@ struct DoorRig {
 /// A device or gateway with a connection of its own.
 class Client final : private mqtt::LinkEvents {
 public:
+    using Adjust = std::function<void(mqtt::ClientOptions&)>;
+
     Client(
         DoorRig& rig,
         std::string key,
         std::string name,
-        mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5
+        mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5,
+        Adjust adjust = {}
     )
-        : rig_(rig), key_{std::move(key), std::move(name)}, version_(version),
+        : rig_(rig), key_{std::move(key), std::move(name)}, version_(version), adjust_(std::move(adjust)),
           env_(rig.world.machine("at-" + key_.device_name).env()),
           link_(
               env_,
@@ -199,7 +203,18 @@ public:
 
     mqtt::Link& link() { return link_; }
 
+    /// Runs the world until the subscription is answered.
+    mqtt::ReasonCode subscribe(const std::string& filter) {
+        subscribed_.reset();
+        REQUIRE(link_.client().subscribe({{filter, 1}}, link_.now()));
+        REQUIRE(rig_.world.run_until([this] { return subscribed_.has_value(); }, 60s));
+        return *subscribed_;
+    }
+
     std::vector<std::pair<std::string, std::string>> received;
+    bool acknowledges = true; ///< what comes
+    bool resumed = false;     ///< the last connection found its session
+    std::string down;         ///< why the last one ended
 
 private:
     mqtt::ClientOptions login() override {
@@ -210,28 +225,32 @@ private:
         options.client_id = login.client_id;
         options.username = login.username;
         options.password = login.password.reveal();
+        if (adjust_)
+            adjust_(options);
         return options;
     }
 
-    void on_up(const mqtt::Connack&) override {}
+    void on_up(const mqtt::Connack& connack) override { resumed = connack.session_present; }
 
-    void on_down(const Error&, std::chrono::milliseconds) override {}
+    void on_down(const Error& why, std::chrono::milliseconds) override { down = why.text(); }
 
     bool on_message(const MessagePtr& message, std::uint16_t) override {
         received.emplace_back(message->topic, message->payload);
-        return true;
+        return acknowledges;
     }
 
     void on_settled(mqtt::PublishTag tag, mqtt::ReasonCode reason) override { settled_[tag] = reason; }
 
-    void on_subscribed(std::string_view, mqtt::ReasonCode) override {}
+    void on_subscribed(std::string_view, mqtt::ReasonCode reason) override { subscribed_ = reason; }
 
     DoorRig& rig_;
     thing::DeviceKey key_;
     mqtt::ProtocolVersion version_;
+    Adjust adjust_;
     io::Env& env_;
     mqtt::Link link_;
     std::map<std::uint64_t, mqtt::ReasonCode> settled_;
+    std::optional<mqtt::ReasonCode> subscribed_;
     std::uint64_t last_ = 0;
 };
 
