@@ -31,10 +31,12 @@ struct SubOptions {
     MqttWords words;
     std::vector<std::string> filter_out, unsubscribe;
     std::string format;
-    bool verbose = false;         ///< topic before the payload
-    bool no_line_end = false;     ///< -N
-    bool fresh_only = false;      ///< -R
-    bool retained_only = false;   ///< and the end with the first that is not
+    bool verbose = false;       ///< topic before the payload
+    bool no_line_end = false;   ///< -N
+    bool fresh_only = false;    ///< -R
+    bool retained_only = false; ///< and the end with the first that is not
+    bool remove_retained = false;
+    double share_percent = 100;   ///< of the messages, at random
     bool exit_subscribed = false; ///< -E
     bool retain_as_published = false;
     bool no_local = false;

@@ -40,11 +40,23 @@ void add_session(CLI::App& verb, MqttWords& words) {
     verb.add_option("--cafile", words.ca_file, "TLS, trusting the certificates in this PEM file only");
     verb.add_option("--cert", words.cert_file, "Client certificate (PEM)");
     verb.add_option("--key", words.key_file, "Its private key (PEM)");
+    verb.add_option("--tls-version", words.tls_version, "Oldest TLS spoken: tlsv1.2 or tlsv1.3");
+    verb.add_option("--tls-alpn", words.alpn, "Protocol named in the TLS handshake, such as mqtt");
+    verb.add_option("-I,--id-prefix", words.id_prefix, "The random client id begins with it");
+    verb.add_flag("--quiet", words.quiet, "Tell what goes wrong on the way by the exit code alone");
+    verb.add_flag("--nodelay", words.no_delay, "Taken; nothing is ever held back to fill a segment");
     // Taken, to say why it is not done.
     verb.add_flag("--insecure", words.insecure)->group("");
     auto* properties =
         verb.add_option("-D,--property", words.properties, "COMMAND NAME VALUE: a property of MQTT 5");
     properties->type_size(3, 4)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+/// Of who publishes or prints.
+void add_flow(CLI::App& verb, MqttWords& words) {
+    verb.add_option("--max-inflight", words.inflight_max, "Unacknowledged messages, each way")
+        ->check(CLI::Range(1, 65'535));
+    verb.add_flag("-d,--debug", words.debug, "Tell on standard error what happens");
 }
 
 void add_will(CLI::App& verb, MqttWords& words) {
@@ -66,6 +78,7 @@ void add_pub(CLI::App& noun, std::function<Exit()>& run) {
     const auto options = std::make_shared<PubOptions>(); // owned by the callback, borrowed by the options
     PubOptions& chosen = *options;
     add_session(*verb, chosen.words);
+    add_flow(*verb, chosen.words);
     add_will(*verb, chosen.words);
     verb->add_option("-t,--topic", chosen.words.topics, "Topic")->type_size(1)->expected(1);
     verb->add_option("-q,--qos", chosen.words.qos, "0, 1 or 2")->default_val(0);
@@ -94,6 +107,7 @@ void add_sub(CLI::App& noun, std::function<Exit()>& run) {
     const auto options = std::make_shared<SubOptions>();
     SubOptions& chosen = *options;
     add_session(*verb, chosen.words);
+    add_flow(*verb, chosen.words);
     add_will(*verb, chosen.words);
     const auto list = [&](const char* name, std::vector<std::string>& words, const char* help) {
         verb->add_option(name, words, help)
@@ -115,6 +129,11 @@ void add_sub(CLI::App& noun, std::function<Exit()>& run) {
     verb->add_flag("-v,--verbose", chosen.verbose, "Print the topic before the payload");
     verb->add_flag("-N,--no-eol", chosen.no_line_end, "No line end after a message");
     verb->add_flag("-R,--no-retained", chosen.fresh_only, "Not those that were kept from earlier");
+    verb->add_flag(
+        "--remove-retained", chosen.remove_retained, "Clear each retained message that comes, at the server"
+    );
+    verb->add_option("--random-filter", chosen.share_percent, "Print this share of the messages, in percent")
+        ->check(CLI::Range(0.1, 100.0));
     verb->add_flag("--retained-only", chosen.retained_only, "Only those, and end with the first other");
     verb->add_flag(
         "-E,--exit-subscribed", chosen.exit_subscribed, "End when the server has the subscriptions"

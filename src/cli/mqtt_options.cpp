@@ -100,7 +100,9 @@ Result<void> set_session(const MqttWords& words, std::string_view random_id, mqt
     login.clean_start = !words.keep_session;
     if (words.keep_session && words.client_id.empty())
         return fail(Errc::invalid, "-c", "a session that is kept needs a name", "give a client id with -i");
-    login.client_id = words.client_id.empty() ? std::string(random_id) : words.client_id;
+    if (!words.id_prefix.empty() && !words.client_id.empty())
+        return fail(Errc::invalid, "-I", "-i names the whole client id already", "use one of them");
+    login.client_id = !words.client_id.empty() ? words.client_id : words.id_prefix + std::string(random_id);
     if (words.session_expiry.empty())
         return {};
     if (login.version != mqtt::ProtocolVersion::v5)
@@ -141,6 +143,36 @@ Result<void> set_will(const MqttWords& words, Message will, mqtt::ClientOptions&
     return {};
 }
 
+Result<void> set_handshake(const MqttWords& words, MqttTarget& made) {
+    if (!made.tls && (!words.tls_version.empty() || !words.alpn.empty()))
+        return fail(
+            Errc::invalid,
+            words.alpn.empty() ? "--tls-version" : "--tls-alpn",
+            "there is no TLS to be had here",
+            "give --cafile FILE, or --tls"
+        );
+    if (words.tls_version == "tlsv1.3")
+        made.trust.version_min = io::TlsVersion::v1_3;
+    else if (!words.tls_version.empty() && words.tls_version != "tlsv1.2")
+        return fail(
+            Errc::invalid, "--tls-version " + words.tls_version, "it is not spoken", "use tlsv1.2 or tlsv1.3"
+        );
+    if (words.alpn.size() > 255)
+        return fail(Errc::invalid, "--tls-alpn", "a name has at most 255 bytes", "use a name such as mqtt");
+    made.trust.protocol = words.alpn;
+    return {};
+}
+
+/// Both ways, as in mosquitto's clients; -D connect receive-maximum says another one for what comes.
+Result<void> set_inflight(const MqttWords& words, mqtt::ClientOptions& login) {
+    if (words.inflight_max == 0)
+        return {};
+    if (words.inflight_max > 65'535)
+        return fail(Errc::invalid, "--max-inflight", "the number has 16 bits", "use 1 to 65535");
+    login.inflight_max = login.receive_maximum = static_cast<std::uint16_t>(words.inflight_max);
+    return {};
+}
+
 Result<void> set_address(const MqttWords& words, MqttTarget& made) {
     if (words.insecure)
         return fail(
@@ -151,10 +183,11 @@ Result<void> set_address(const MqttWords& words, MqttTarget& made) {
         );
     if (words.cert_file.empty() != words.key_file.empty())
         return fail(Errc::invalid, "--cert", "--cert and --key belong together", "give both");
-    made.ca_file = words.ca_file;
-    made.cert_file = words.cert_file;
-    made.key_file = words.key_file;
+    made.trust.ca_file = words.ca_file;
+    made.trust.certificate_file = words.cert_file;
+    made.trust.key_file = words.key_file;
     made.tls = words.tls || !words.ca_file.empty() || !words.cert_file.empty() || words.port == tls_port;
+    BRIM_TRY(set_handshake(words, made));
     if (words.unix_path.empty()) {
         made.to.host = words.host.empty() ? "localhost" : words.host;
         made.to.port = words.port != 0 ? words.port : made.tls ? tls_port : plain_port;
@@ -229,6 +262,9 @@ Result<MqttTarget> mqtt_target(const MqttWords& typed, const char* environment, 
         return fail(Errc::invalid, "-q", "there is no such QoS", "use 0, 1 or 2");
     made.publish.qos = static_cast<std::uint8_t>(words.qos);
     made.login.packet_bytes_max = mqtt_packet_bytes_max;
+    made.quiet = words.quiet;
+    made.debug = words.debug;
+    BRIM_TRY(set_inflight(words, made.login));
     Message will;
     MqttProperties properties{
         made.login, made.publish, will, made.subscription_id, made.subscribe_properties

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/net.h"
+#include "io/tls.h"
 #include "mqtt/client.h"
 
 #include <cstdint>
@@ -30,6 +31,13 @@ struct MqttWords {
     bool tls = false;
     bool insecure = false;
     std::string ca_file, cert_file, key_file;
+    std::string tls_version; ///< tlsv1.2 or tlsv1.3: the oldest that is spoken
+    std::string alpn;
+    std::string id_prefix; ///< -I: the random client id begins with it
+    std::uint32_t inflight_max = 0;
+    bool no_delay = false; ///< taken, and always so
+    bool quiet = false;
+    bool debug = false;
     std::string client_id, user, password, password_file;
     std::string version = "5";
     std::uint32_t keepalive_s = 60;
@@ -48,7 +56,9 @@ struct MqttWords {
 struct MqttTarget {
     io::Endpoint to;
     bool tls = false;
-    std::string ca_file, cert_file, key_file;
+    io::TlsClientOptions trust;
+    bool quiet = false; ///< what goes wrong on the way is told by the exit code alone
+    bool debug = false; ///< what happens is told on standard error
     mqtt::ClientOptions login;
     Message publish; ///< without topic and payload
     std::uint32_t subscription_id = 0;

@@ -35,7 +35,8 @@ public:
 private:
     mqtt::ClientOptions login() override { return session_.target().login; }
 
-    void on_up(const mqtt::Connack&) override {
+    void on_up(const mqtt::Connack& connack) override {
+        session_.debug("connected: " + connack_text(connack));
         up_ = true;
         if (input_)
             input_->start();
@@ -52,7 +53,8 @@ private:
 
     void on_subscribed(std::string_view, mqtt::ReasonCode) override {}
 
-    void on_settled(mqtt::PublishTag, mqtt::ReasonCode reason) override {
+    void on_settled(mqtt::PublishTag tag, mqtt::ReasonCode reason) override {
+        session_.debug("message " + std::to_string(tag) + ": " + std::string(mqtt::reason_text(reason)));
         ++settled_;
         if (mqtt::is_failure(reason) && exit_ == Exit::ok) {
             const bool is_denied = reason == mqtt::ReasonCode::not_authorized;
@@ -97,6 +99,7 @@ private:
             if (!sent)
                 return end(complain(sent.error()), nullptr);
             ++sent_;
+            session_.debug("message " + std::to_string(sent_) + ": " + message_text(message_));
             if (rounds_left_ > 0)
                 --rounds_left_;
             if (options_.repeat_delay_s > 0 && (input_ ? rounds_left_ > 0 : sent_ < options_.repeat))

@@ -1,6 +1,8 @@
 #include "cli/mqtt_session.h"
 
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 namespace brim::cli {
@@ -45,10 +47,7 @@ std::unique_ptr<MqttSession> MqttSession::make(const MqttWords& words, Exit& exi
 Result<void> MqttSession::open_tls() {
     if (!target_.tls)
         return {};
-    auto context = io::TlsContext::client(
-        env_.disk(),
-        {.ca_file = target_.ca_file, .certificate_file = target_.cert_file, .key_file = target_.key_file}
-    );
+    auto context = io::TlsContext::client(env_.disk(), target_.trust);
     if (!context)
         return fail(std::move(context).error());
     tls_ = std::move(*context);
@@ -67,7 +66,16 @@ std::unique_ptr<mqtt::Link> MqttSession::link(mqtt::LinkEvents& events) {
     return std::make_unique<mqtt::Link>(env_, events, std::move(options), std::move(wrap));
 }
 
+void MqttSession::debug(const std::string& text) const {
+    if (target_.debug)
+        std::fprintf(stderr, "%s\n", printable(text).c_str());
+}
+
 Exit MqttSession::run(std::function<void()> interrupted) {
+    // The words are in order: what is told from here on is of the connection.
+    if (target_.quiet && std::freopen("/dev/null", "w", stderr) == nullptr)
+        return complain(errno_error("/dev/null", errno));
+    debug("connecting to " + target_.to.text() + " as " + target_.login.client_id);
     interrupted_ = std::move(interrupted);
     env_.loop().run();
     interrupted_ = nullptr;
@@ -90,6 +98,19 @@ void MqttSession::leave(mqtt::Link& link, std::size_t queued, Mono since) {
     if (left == 0 || loop().now() - since >= stuck_wait_max)
         return link.leave(goodbye_wait_max, [this] { env_.loop().stop(); });
     leave_.start(leave_look_every, [this, &link, left, since] { leave(link, left, since); });
+}
+
+std::string connack_text(const mqtt::Connack& connack) {
+    std::string text(mqtt::reason_text(connack.reason));
+    text += connack.session_present ? ", session present" : ", new session";
+    if (connack.has_server_keepalive)
+        text += ", keep-alive " + std::to_string(connack.server_keepalive_s) + " s";
+    return text;
+}
+
+std::string message_text(const Message& message) {
+    return message.topic + ", QoS " + std::to_string(message.qos) + (message.retain ? ", retained, " : ", ") +
+           std::to_string(message.payload.size()) + " bytes";
 }
 
 Error explained(Error why, const MqttTarget& target) {

@@ -36,6 +36,9 @@ public:
 
     bool finishing() const { return exit_.has_value(); }
 
+    /// With --debug: a line on standard error.
+    void debug(const std::string& text) const;
+
 private:
     MqttSession() : log_(clock_, {.level = LogLevel::error}), env_(log_, metrics_), leave_(env_.loop()) {}
 
@@ -53,6 +56,10 @@ private:
     std::optional<Exit> exit_;
     io::Timer leave_;
 };
+
+/// For --debug: what the server said, and a message without its payload.
+std::string connack_text(const mqtt::Connack& connack);
+std::string message_text(const Message& message);
 
 /// A connection's end in words a person at a terminal can act on.
 Error explained(Error why, const MqttTarget& target);

@@ -54,8 +54,10 @@ private:
         return made;
     }
 
-    void on_up(const mqtt::Connack&) override {
+    void on_up(const mqtt::Connack& connack) override {
+        session_.debug("connected: " + connack_text(connack));
         was_up_ = true;
+        removing_ = 0;
         const auto handling = options_.retain_handling == "new"     ? mqtt::RetainHandling::send_if_new
                               : options_.retain_handling == "never" ? mqtt::RetainHandling::never
                                                                     : mqtt::RetainHandling::send;
@@ -97,10 +99,47 @@ private:
         );
     }
 
-    void on_settled(mqtt::PublishTag, mqtt::ReasonCode) override {}
+    void on_settled(mqtt::PublishTag, mqtt::ReasonCode reason) override {
+        if (mqtt::is_failure(reason) && exit_ == Exit::ok) {
+            exit_ = complain(
+                {Errc::denied,
+                 "--remove-retained",
+                 "the server refused it: " + std::string(mqtt::reason_text(reason)),
+                 "check what this user may publish"}
+            );
+        }
+        removing_ -= removing_ > 0 ? 1 : 0;
+        if (is_over_)
+            end(exit_);
+    }
+
+    /// Not before the server has cleared what it was asked to.
+    void end(Exit exit) {
+        is_over_ = true;
+        if (exit_ == Exit::ok)
+            exit_ = exit;
+        if (removing_ == 0)
+            session_.finish(*link_, exit_);
+    }
+
+    /// False when the message has to come again.
+    bool remove(const Message& retained) {
+        Message empty;
+        empty.topic = retained.topic;
+        empty.qos = 1;
+        empty.retain = true;
+        if (const auto sent = link_->client().publish(empty, ++removed_, link_->now()); !sent) {
+            session_.finish(*link_, complain(sent.error()));
+            return false;
+        }
+        session_.debug("clearing " + retained.topic);
+        ++removing_;
+        return true;
+    }
 
     void on_subscribed(std::string_view filter, mqtt::ReasonCode reason) override {
         --waiting_;
+        session_.debug("subscription " + std::string(filter) + ": " + std::string(mqtt::reason_text(reason)));
         if (mqtt::is_failure(reason)) {
             ++refused_;
             const Exit code = complain(
@@ -118,12 +157,13 @@ private:
 
     bool on_message(const MessagePtr& message, std::uint16_t packet_id) override {
         // Not acknowledged once we are leaving: a kept session gets it the next time.
-        if (session_.finishing())
+        if (session_.finishing() || is_over_)
             return false;
+        session_.debug("received " + message_text(*message));
         if (options_.fresh_only && message->retain)
             return true;
         if (options_.retained_only && !message->retain) {
-            session_.finish(*link_, Exit::ok);
+            end(Exit::ok);
             return false;
         }
         const auto matches = [&](const std::string& filter) {
@@ -131,7 +171,17 @@ private:
         };
         if (std::ranges::any_of(options_.filter_out, matches))
             return true;
+        if (options_.remove_retained && message->retain && !message->payload.empty() && !remove(*message))
+            return false;
+        if (options_.share_percent < 100 && !is_drawn())
+            return true;
         return print({*message, packet_id, session_.loop().clock().wall()});
+    }
+
+    bool is_drawn() {
+        constexpr std::uint64_t steps = 1'000'000;
+        return static_cast<double>(session_.env().random().u64() % steps) <
+               options_.share_percent / 100 * static_cast<double>(steps);
     }
 
     bool print(const Received& received) {
@@ -155,7 +205,7 @@ private:
             return false;
         }
         if (++printed_ == options_.count)
-            session_.finish(*link_, Exit::ok);
+            end(Exit::ok);
         return true;
     }
 
@@ -167,6 +217,10 @@ private:
     std::uint64_t printed_ = 0;
     std::size_t waiting_ = 0;
     std::size_t refused_ = 0;
+    std::uint64_t removed_ = 0;
+    std::uint64_t removing_ = 0; ///< of them, those without an acknowledgement
+    Exit exit_ = Exit::ok;
+    bool is_over_ = false;
     bool was_up_ = false;
 };
 

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, closeSync, ftruncateSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, closeSync, ftruncateSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
 import { Authority } from './support/certificates.mjs';
 import { brimProgram, execute, freePort, Hub, until } from './support/hub.mjs';
 
@@ -235,6 +236,73 @@ test('TLS with a password from a file, the environment or the line; each refusal
   const plain = await brim(['pub', '-h', '127.0.0.1', '-p', String(hub.mqttPort), '-t', 'a', '-m', 'x', '-u', 'nobody', '-P', 'x', '-i', 'nobody']);
   assert.equal(plain.code, 4, 'the hub knows no such device');
   assert.match(plain.err, /check -u, -P and -i/);
+});
+
+test('the handshake names version and protocol as the options say', async () => {
+  const pair = authority.issue();
+  /** @type {[string | false | null, string | null][]} */ const seen = [];
+  const options = { cert: readFileSync(pair.cert), key: readFileSync(pair.key), ALPNProtocols: ['mqtt', 'x-amzn-mqtt-ca'] };
+  const server = createTlsServer(options, (socket) => {
+    seen.push([socket.alpnProtocol, socket.getProtocol()]);
+    socket.destroy();
+  });
+  const old = createTlsServer({ ...options, maxVersion: 'TLSv1.2' }, (socket) => socket.destroy());
+  for (const each of [server, old]) {
+    each.on('tlsClientError', () => {});
+    each.listen(0, '127.0.0.1');
+    await once(each, 'listening');
+  }
+  const words = (/** @type {import('node:tls').Server} */ to) =>
+    ['pub', '-h', 'localhost', '-p', String(/** @type {import('node:net').AddressInfo} */ (to.address()).port), '--cafile', authority.cert, '-t', 'a', '-m', 'x'];
+  assert.equal((await brim(words(server))).code, 6);
+  assert.equal((await brim([...words(server), '--tls-alpn', 'x-amzn-mqtt-ca', '--tls-version', 'tlsv1.2'])).code, 6);
+  assert.deepEqual(seen, [[false, 'TLSv1.3'], ['x-amzn-mqtt-ca', 'TLSv1.3']]);
+  assert.notEqual((await brim([...words(server), '--tls-alpn', 'http/1.1'])).code, 0);
+  assert.notEqual((await brim([...words(old), '--tls-version', 'tlsv1.3'])).code, 0);
+  assert.equal(seen.length, 2, 'neither came through its handshake');
+  assert.equal((await brim([...words(server), '--tls-version', 'tlsv1.1'])).code, 2);
+  server.close();
+  old.close();
+});
+
+test('-I, -d, --quiet, --nodelay and --max-inflight do as in mosquitto_pub', async () => {
+  const port = ['-p', String(hubPort)];
+  const told = await brim(['pub', ...port, '-I', 'line-7-', '-d', '--nodelay', '-t', 'd/a', '-m', 'x', '-q', '1', '-r']);
+  assert.equal(told.code, 0, told.err);
+  assert.match(told.err, /^connecting to tcp:localhost:\d+ as line-7-brim-\w+\nconnected: .+\nmessage 1: d\/a, QoS 1, retained, 1 bytes\nmessage 1: .+\n$/);
+  const silent = await brim(['pub', '-p', String(ports.closed), '-t', 'a', '-m', 'x', '--quiet']);
+  assert.deepEqual([silent.code, silent.err], [6, '']);
+  const word = await brim(['pub', '-p', String(ports.closed), '-t', 'a/#', '-m', 'x', '--quiet']);
+  assert.equal(word.code, 2);
+  assert.match(word.err, /no topic to publish to/);
+  // One unacknowledged message at a time: the second waits for the first one's PUBACK.
+  const lines = Array.from({ length: 50 }, (_, i) => `${i}\n`).join('');
+  const watching = begin(brimProgram, ['mqtt', 'sub', ...port, '-t', 'flight', '-C', '50', '-q', '1', '--max-inflight', '1', '-d']);
+  await until(() => watching.err.includes('subscription flight: '), 'it is subscribed');
+  assert.equal((await brim(['pub', ...port, '-t', 'flight', '-l', '-q', '2', '--max-inflight', '1'], lines)).code, 0);
+  assert.equal(await watching.ended, 0);
+  assert.equal(watching.out, lines);
+});
+
+test('--remove-retained clears what comes, but for -T; --random-filter prints a share', async () => {
+  for (const [server, port] of servers()) {
+    const at = ['-p', String(port)];
+    for (const name of ['a', 'b', 'c']) assert.equal((await brim(['pub', ...at, '-t', `clear/${name}`, '-m', name, '-r', '-q', '1'])).code, 0);
+    const seen = await brim(['sub', ...at, '-t', 'clear/#', '-T', 'clear/c', '--remove-retained', '-C', '2', '-q', '1', '-W', '10']);
+    assert.equal(seen.code, 0, `${server}: ${seen.err}`);
+    assert.deepEqual(seen.out.split('\n').sort(), ['', 'a', 'b'], server);
+    const left = await brim(['sub', ...at, '-t', 'clear/#', '-W', '1']);
+    assert.deepEqual([left.code, left.out], [7, 'c\n'], server);
+    await brim(['pub', ...at, '-t', 'clear/c', '-n', '-r', '-q', '1']);
+    const drawing = begin(brimProgram, ['mqtt', 'sub', ...at, '-t', 'draw', '-q', '1', '--random-filter', '50', '-d']);
+    await until(() => drawing.err.includes('subscription draw: '), 'it is subscribed');
+    assert.equal((await brim(['pub', ...at, '-t', 'draw', '-m', 'x', '--repeat', '200', '-q', '1'])).code, 0);
+    await until(() => (drawing.err.match(/^received draw/gm) ?? []).length === 200, 'all arrive');
+    drawing.child.kill('SIGTERM');
+    assert.equal(await drawing.ended, 0);
+    const printed = (drawing.out.match(/x\n/g) ?? []).length;
+    assert.ok(printed > 40 && printed < 160, `${server}: ${printed} of 200`);
+  }
 });
 
 test('a socket file works as a host does', async () => {

@@ -130,6 +130,49 @@ TEST_CASE("[mqtt-cli] words that contradict each other or the protocol are refus
           }) == "-x");
 }
 
+TEST_CASE("[mqtt-cli] version and protocol of the handshake are for TLS, and what cannot be is refused") {
+    MqttWords words;
+    words.tls = true;
+    CHECK(target_of(words)->trust.version_min == io::TlsVersion::v1_2);
+    CHECK(target_of(words)->trust.protocol.empty());
+    words.tls_version = "tlsv1.3";
+    words.alpn = "mqtt";
+    CHECK(target_of(words)->trust.version_min == io::TlsVersion::v1_3);
+    CHECK(target_of(words)->trust.protocol == "mqtt");
+    words.tls_version = "tlsv1.2";
+    CHECK(target_of(words)->trust.version_min == io::TlsVersion::v1_2);
+    words.tls_version = "tlsv1.1";
+    CHECK(target_of(words).error().object == "--tls-version tlsv1.1");
+    words.tls_version = {};
+    words.alpn = std::string(256, 'a');
+    CHECK(target_of(words).error().object == "--tls-alpn");
+    words.alpn.pop_back();
+    CHECK(target_of(words));
+    words.tls = false;
+    CHECK(target_of(words).error().object == "--tls-alpn");
+    words.alpn = {};
+    words.tls_version = "tlsv1.3";
+    CHECK(target_of(words).error().object == "--tls-version");
+}
+
+TEST_CASE("[mqtt-cli] a prefix of the id and the number in flight are taken, or refused") {
+    MqttWords words;
+    words.id_prefix = "line-7-";
+    CHECK(target_of(words)->login.client_id == "line-7-brim-random");
+    words.client_id = "mine";
+    CHECK(target_of(words).error().object == "-I");
+    words = {};
+    CHECK(target_of(words)->login.inflight_max == 128);
+    words.inflight_max = 3;
+    CHECK(target_of(words)->login.inflight_max == 3);
+    CHECK(target_of(words)->login.receive_maximum == 3);
+    words.properties = {{"connect", "receive-maximum", "9"}};
+    CHECK(target_of(words)->login.inflight_max == 3);
+    CHECK(target_of(words)->login.receive_maximum == 9);
+    words.inflight_max = 65'536;
+    CHECK(target_of(words).error().object == "--max-inflight");
+}
+
 TEST_CASE("[mqtt-cli] properties go to the packet they are for") {
     MqttWords words;
     words.will_topic = "w";
