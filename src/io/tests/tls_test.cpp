@@ -477,4 +477,50 @@ TEST_CASE("a handshake that is not finished within 10 s ends") {
     CHECK(fixture.until([&] { return fixture.at_client.closed == 1; }));
 }
 
+TEST_CASE("a client names a protocol: a server that knows it or knows none goes on, one with another refuses"
+) {
+    TlsFixture fixture;
+    const auto asks = [&](std::string protocol) {
+        fixture.client_context = std::move(*TlsContext::client(
+            fixture.disk, {.ca_file = fixture.at("cert"), .protocol = std::move(protocol)}
+        ));
+    };
+    const auto serves = [&](std::string protocol) {
+        fixture.server_context = std::move(*TlsContext::server(
+            fixture.disk,
+            {.certificate_file = fixture.at("cert"),
+             .key_file = fixture.at("key"),
+             .protocol = std::move(protocol)}
+        ));
+    };
+    asks("mqtt");
+    SUBCASE("the same") {
+        serves("mqtt");
+    }
+    SUBCASE("none") {
+        serves("");
+    }
+    SUBCASE("another") {
+        serves("http/1.1");
+        CHECK(contains(fixture.client_failure().text(), "ALPN"));
+        return;
+    }
+    fixture.connect();
+    fixture.wrap("hub.test");
+    fixture.client->write("hello");
+    CHECK(fixture.until([&] { return fixture.at_server.received == "hello"; }));
+}
+
+TEST_CASE("a protocol's name has 1 to 255 bytes") {
+    TlsFixture fixture;
+    const auto made = [&](std::size_t bytes) {
+        return TlsContext::client(
+                   fixture.disk, {.ca_file = fixture.at("cert"), .protocol = std::string(bytes, 'a')}
+        )
+            .has_value();
+    };
+    CHECK(made(255));
+    CHECK_FALSE(made(256));
+}
+
 } // namespace brim::io
