@@ -70,6 +70,10 @@ bool ReadSet::exists(const std::string& path) {
     return files_.contains(path) || (disk_ && disk_->exists(path));
 }
 
+std::string ReadSet::stamp(const std::string& path) {
+    return exists(path) ? "=" : "!";
+}
+
 Result<std::vector<std::string>> ReadSet::list(const std::string& folder) {
     if (disk_)
         return disk_->list(folder);

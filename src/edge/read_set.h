@@ -30,6 +30,8 @@ public:
     /// Errc::too_large above a limit; else as the disk says.
     Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override;
     bool exists(const std::string& path) override;
+    /// Of the set, nothing changes.
+    std::string stamp(const std::string& path) override;
     Result<std::vector<std::string>> list(const std::string& folder) override;
     Result<void> rename(const std::string& from, const std::string& to) override;
     Result<void> remove(const std::string& path) override;

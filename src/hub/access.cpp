@@ -12,6 +12,8 @@ using mqtt::Verdict;
 
 namespace {
 
+constexpr std::size_t sessions_per_look = 10'000;
+
 /// Why a device is offline, as events and the API say it.
 std::string_view offline_text(mqtt::Ended why) {
     return why == mqtt::Ended::shutdown ? "hub shutdown" : mqtt::ended_text(why);
@@ -19,9 +21,16 @@ std::string_view offline_text(mqtt::Ended why) {
 
 } // namespace
 
-Access::Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, AccessOptions options)
-    : Server(env, options.broker), registry_(registry), ingest_(ingest), feed_(feed), options_(options),
-      downlink_(env, registry, *this, feed), epoch_(registry.boot() << 32U),
+Access::Access(
+    io::Env& env,
+    Registry& registry,
+    Ingest& ingest,
+    Feed& feed,
+    AccessOptions options,
+    std::unique_ptr<mqtt::SessionLog> sessions
+)
+    : Server(env, options.broker, std::move(sessions)), registry_(registry), ingest_(ingest), feed_(feed),
+      options_(options), downlink_(env, registry, *this, feed), epoch_(registry.boot() << 32U),
       connects_ok_(env.metrics().counter("brim_mqtt_connects", "CONNECT packets answered", R"(result="ok")")),
       connects_refused_(
           env.metrics(), "brim_mqtt_connects", "CONNECT packets answered", "reason", R"(result="refused")"
@@ -30,6 +39,28 @@ Access::Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, Acc
       dropped_(env.metrics(), "brim_mqtt_dropped", "Messages that will not be delivered", "reason") {
     ingest_.set_sink(this);
     register_metrics();
+    forget_strangers();
+}
+
+Device* Access::owner(const ConnView& who) const {
+    if (who.user != 0)
+        return registry_.device(static_cast<DeviceId>(who.user));
+    const auto key = thing::DeviceKey::parse(who.session_key);
+    return key ? registry_.device(*key) : nullptr;
+}
+
+void Access::forget_strangers() {
+    std::vector<std::string> keys;
+    std::uint32_t place = 0;
+    do {
+        place = broker().visit_sessions(place, sessions_per_look, [&](const mqtt::SessionView& session) {
+            const Device* device = owner(session.who);
+            if (device == nullptr || !device->enabled)
+                keys.emplace_back(session.who.session_key);
+        });
+    } while (place != 0);
+    for (const std::string& key : keys)
+        broker().kick(key, ReasonCode::not_authorized, true, now());
 }
 
 void Access::register_metrics() {
@@ -212,7 +243,7 @@ Device* Access::carrier(const Device& device) const {
 }
 
 bool Access::may_use(const ConnView& who, Action action, std::string_view topic) const {
-    const Device* self = registry_.device(static_cast<DeviceId>(who.user));
+    const Device* self = owner(who);
     if (self == nullptr || !self->enabled)
         return false;
     const thing::DeviceTopic parsed = thing::parse_topic(topic);
@@ -238,7 +269,7 @@ bool Access::authorise(const ConnView& who, Action action, std::string_view topi
 }
 
 Verdict Access::on_publish(const ConnView& who, const MessagePtr& message, mqtt::AckToken token) {
-    Device* session = registry_.device(static_cast<DeviceId>(who.user));
+    Device* session = owner(who);
     if (session == nullptr)
         return Verdict::close;
     const thing::DeviceTopic topic = thing::parse_topic(message->topic);

@@ -39,7 +39,16 @@ struct AccessOptions {
 
 class Access final : public mqtt::Server, public DeviceChannel, private Ingest::Sink {
 public:
-    Access(io::Env& env, Registry& registry, Ingest& ingest, Feed& feed, AccessOptions options);
+    /// With `sessions` what devices want kept (clean session 0, MQTT 5 expiry) outlives the process: their
+    /// subscriptions and what waits for them. Null: it lives in memory only.
+    Access(
+        io::Env& env,
+        Registry& registry,
+        Ingest& ingest,
+        Feed& feed,
+        AccessOptions options,
+        std::unique_ptr<mqtt::SessionLog> sessions
+    );
     ~Access() override;
 
     Downlink& downlink() { return downlink_; }
@@ -98,6 +107,10 @@ private:
     Result<void>
     fit_keepalive(const mqtt::Connect& connect, const std::string& object, mqtt::Admission& admission) const;
     void register_metrics();
+    /// Whose session it is; a restored one has no user until its client is back.
+    Device* owner(const mqtt::ConnView& who) const;
+    /// Ends kept sessions of devices that were deleted or disabled when nobody could be told.
+    void forget_strangers();
     /// The device whose connection carries `device`, or null when it is not reachable.
     Device* carrier(const Device& device) const;
     bool may_use(const mqtt::ConnView& who, mqtt::Action action, std::string_view topic) const;

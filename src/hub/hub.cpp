@@ -34,7 +34,11 @@ Result<void> Hub::open() {
     if (!ingest)
         return fail(std::move(ingest).error());
     ingest_ = std::move(*ingest);
-    access_ = std::make_unique<Access>(env_, *registry_, *ingest_, *feed_, config_.access);
+    auto sessions = mqtt::SessionLog::open(env_, {.folder = config_.data_dir + "/sessions"});
+    if (!sessions)
+        return fail(std::move(sessions).error());
+    access_ =
+        std::make_unique<Access>(env_, *registry_, *ingest_, *feed_, config_.access, std::move(*sessions));
     auto api = Api::open({env_, *db_, *registry_, *ingest_, *access_, *feed_});
     if (!api)
         return fail(std::move(api).error());
@@ -191,12 +195,13 @@ void Hub::drain(std::move_only_function<void()> done) {
         env_.log().warn("hub", "drain took too long; what was acknowledged is safe", {});
         env_.loop().post(finish);
     });
-    auto both = [this, finish, open = broker_ ? 2 : 1]() mutable {
+    auto all = [this, finish, open = broker_ ? 3 : 2]() mutable {
         if (--open == 0)
             env_.loop().post(finish);
     };
-    auto closed = std::make_shared<decltype(both)>(std::move(both)); // shared by the two logs that close
+    auto closed = std::make_shared<decltype(all)>(std::move(all)); // shared by the logs that close
     ingest_->close([closed] { (*closed)(); });
+    access_->close_sessions([closed] { (*closed)(); });
     if (broker_)
         broker_->shut([closed] { (*closed)(); });
 }

@@ -47,7 +47,10 @@ struct DoorRig {
         auto opened = Ingest::open(env, *registry, *feed, ingest_options);
         REQUIRE_MESSAGE(opened, (opened ? "" : opened.error().text()));
         ingest = std::move(*opened);
-        access = std::make_unique<Access>(env, *registry, *ingest, *feed, access_options);
+        auto sessions = mqtt::SessionLog::open(env, {.folder = "/data/sessions"});
+        REQUIRE_MESSAGE(sessions, (sessions ? "" : sessions.error().text()));
+        access =
+            std::make_unique<Access>(env, *registry, *ingest, *feed, access_options, std::move(*sessions));
         REQUIRE(access->listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1883}, {}));
     }
 

@@ -69,6 +69,8 @@ public:
 
     bool exists(const std::string& path) override { return below_.exists(path); }
 
+    std::string stamp(const std::string& path) override { return below_.stamp(path); }
+
     Result<std::vector<std::string>> list(const std::string& folder) override { return below_.list(folder); }
 
     Result<void> make_dir(const std::string& folder) override { return below_.make_dir(folder); }
