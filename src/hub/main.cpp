@@ -107,7 +107,7 @@ int run(const ConfigSource& source) {
             return;
         }
         if (draining || hub == nullptr)
-            return env.loop().stop(); // the second one does not wait: acknowledged data is safe already
+            _exit(exit_code::failed); // the second one does not wait: what was acknowledged is on disk
         draining = true;
         log.info("hub", "stopping", {});
         supervised.stopping();
