@@ -131,6 +131,43 @@ void check_reports(Findings& findings, const Json& system) {
     );
 }
 
+void check_sync_time(Findings& findings, const Json& store) {
+    if (!store["syncMsP50"].is_number())
+        return findings.add({"hub", "sync-time", "", Level::good, "no report was synced since it started"});
+    const double median = store["syncMsP50"].as_double();
+    const Level level = median > DoctorLimits::sync_ms_bad       ? Level::bad
+                        : median > DoctorLimits::sync_ms_warning ? Level::warning
+                                                                 : Level::good;
+    findings.add(
+        {"hub",
+         "sync-time",
+         "",
+         level,
+         ms_text(median) + " (median of its last 128 syncs)",
+         level == Level::good ? ""
+                              : "every acknowledgement waits this long: give hub.data_dir a faster disk, or "
+                                "fewer other writers",
+         Json::object({{"medianMs", median}})}
+    );
+}
+
+void check_free_space(Findings& findings, const Json& store) {
+    if (!store["freeBytes"].is_number())
+        return findings.add({"hub", "free-space", "", Level::good, "not measured yet"});
+    const auto free = static_cast<std::uint64_t>(store["freeBytes"].as_int());
+    const bool low = free < DoctorLimits::free_bytes_min;
+    findings.add(
+        {"hub",
+         "free-space",
+         "",
+         low ? Level::warning : Level::good,
+         std::to_string(free / 1'048'576) + " MiB when last measured",
+         low ? "free some space where hub.data_dir is, or set history.bytes_max: at 0 it refuses reports"
+             : "",
+         Json::object({{"bytes", free}})}
+    );
+}
+
 } // namespace
 
 std::optional<std::int64_t>
@@ -172,6 +209,8 @@ check_hub(Findings& findings, Probe& probe, const DoctorOptions& options, HubApi
     for (const Json& listener : (*system)["listeners"].items())
         check.listener(listener);
     check_reports(findings, *system);
+    check_sync_time(findings, (*system)["store"]);
+    check_free_space(findings, (*system)["store"]);
     const auto hub_ms = parse_time((*system)["time"].as_string());
     if (!hub_ms)
         return std::nullopt;

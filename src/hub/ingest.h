@@ -45,7 +45,7 @@ struct IngestStats {
     std::uint64_t values = 0;     ///< property values stored
     std::uint64_t history_points = 0;
     std::uint64_t history_bytes = 0;  ///< that hold something
-    std::uint64_t free_bytes = 0;     ///< of the disk; all three as of the last write of history
+    std::int64_t free_bytes = -1;     ///< of the disk, -1 before; all three as of the last write of history
     std::uint64_t dropped_by_age = 0; ///< points, since start
     std::uint64_t dropped_by_bytes = 0;
     store::LogStats log;

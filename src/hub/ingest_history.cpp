@@ -111,7 +111,7 @@ void Ingest::State::note_room() {
     if (const auto used = history->bytes_used())
         history_bytes = *used;
     if (const auto left = env.disk().free_bytes(options.folder))
-        free_bytes = *left;
+        free_bytes = static_cast<std::int64_t>(*left);
 }
 
 void Ingest::State::apply_retention() {

@@ -1,6 +1,7 @@
 // `brim doctor` against real hubs and edges: what is well, and each fault with its finding, its fix and the exit code.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -83,6 +84,8 @@ test('a healthy hub and edge: every check is there and well, over HTTP and over 
     assert.ok(facts.daysLeft === 30 && facts.accepted, JSON.stringify(facts));
     assert.equal(Date.parse(facts.notAfter) - Date.parse(facts.notBefore), 31 * 86_400_000);
     of('hub', 'certificate', `${ports.https}`);
+    assert.ok(of('hub', 'sync-time').facts.medianMs > 0);
+    assert.ok(of('hub', 'free-space').facts.bytes > 0);
     assert.equal(of('edge', 'identity').object, gateway);
     assert.equal(of('edge', 'uplink').facts.state, 'up');
     assert.equal(of('edge', 'backlog').facts.lost, 0);
@@ -199,6 +202,28 @@ test('an edge whose login is refused: why, from the hub\'s registry; and without
     assert.match(of('edge', 'identity').measured, /is disabled at the hub/);
     assert.match(of('edge', 'identity').fix, /brim device enable a1docgw\/spare/);
   });
+});
+
+test('the hub\'s own disk: slow, full, and not measured yet', async () => {
+  /** @type {any} */ let store;
+  const played = createServer((_, response) => response.end(JSON.stringify({ version: '0', startedAt: new Date().toISOString(), time: new Date().toISOString(), listeners: [], store })));
+  await new Promise((resolve) => played.listen(0, '127.0.0.1', () => resolve(undefined)));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (played.address());
+  const gib = 1_073_741_824;
+  try {
+    for (const [syncMsP50, freeBytes, sync, room] of /** @type {[number | undefined, number | undefined, string, string][]} */ ([
+      [10, gib, 'ok', 'ok'], [10.5, gib - 1, 'warning', 'warning'], [50, 0, 'warning', 'warning'], [50.5, gib, 'bad', 'ok'], [undefined, undefined, 'ok', 'ok'],
+    ])) {
+      store = { syncMsP50, freeBytes };
+      const { of } = await doctor([], { BRIM_URL: `http://127.0.0.1:${port}` });
+      assert.equal(of('hub', 'sync-time').level, sync, `${syncMsP50} ms`);
+      assert.equal(of('hub', 'free-space').level, room, `${freeBytes} bytes`);
+      if (sync !== 'ok') assert.match(of('hub', 'sync-time').fix, /disk/);
+      if (room !== 'ok') assert.match(of('hub', 'free-space').fix, /history\.bytes_max/);
+    }
+  } finally {
+    played.close();
+  }
 });
 
 test('an edge that is not there, a driver that does not start and a device the hub refuses', async () => {

@@ -22,7 +22,7 @@ Json store_json(const IngestStats& stats, const store::RetentionLimits& limits) 
     json.set("historyDropped", stats.dropped_by_age + stats.dropped_by_bytes);
     if (stats.log.sync_ms_p50 > 0)
         json.set("syncMsP50", stats.log.sync_ms_p50);
-    if (stats.free_bytes > 0)
+    if (stats.free_bytes >= 0)
         json.set("freeBytes", stats.free_bytes);
     return json;
 }

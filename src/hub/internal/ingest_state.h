@@ -84,7 +84,8 @@ struct Ingest::State {
     Counter& dropped_by_bytes;
     bool told_stuck = false;
     /// Written by the worker, read by the loop.
-    std::atomic<std::uint64_t> history_points{0}, history_bytes{0}, free_bytes{0};
+    std::atomic<std::uint64_t> history_points{0}, history_bytes{0};
+    std::atomic<std::int64_t> free_bytes{-1}; ///< -1: not measured yet
     IngestStats stats;
     Ingest* owner = nullptr;
     bool closing = false;
