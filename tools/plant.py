@@ -207,7 +207,7 @@ class Plant:
         shutil.copy(EXAMPLE / "extension.json", models / "modbusdemo.ext.json")
         shutil.copy(ROOT / "drivers" / "host" / "model.json", models / "host.json")
         modbus = json.loads((EXAMPLE / "config.json").read_text())
-        modbus["config"]["serverList"][0]["port"] = self.slave_port
+        modbus["config"]["serverList"][0].update(port=self.slave_port, timeoutMs=5_000)  # a busy machine is no dead slave
         (self.folder / "modbus.json").write_text(json.dumps({"config": modbus["config"], "deviceList": modbus["deviceList"]}))
         product, name = self.HOST.split("/")
         device = {"productKey": product, "deviceName": name}

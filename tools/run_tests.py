@@ -83,6 +83,16 @@ def lint() -> Outcome:
     return Outcome(int(found.group(1)), int(found.group(2))) if found else Outcome(failed=1)
 
 
+def tools() -> Outcome:
+    """The scripts that judge others are judged too."""
+    code, out = run([sys.executable, "-m", "unittest", "discover", "-s", "tools/tests", "-p", "*_test.py"])
+    found = re.search(r"^Ran (\d+) tests?", out, re.M)
+    if code != 0 or not found:
+        print(tail(out))
+        return Outcome(failed=1)
+    return Outcome(int(found.group(1)))
+
+
 def console() -> Outcome:
     code, out = run(["npm", "run", "--silent", "check"], cwd=ROOT / "console")
     found = re.search(r"Tests\s+(?:(\d+) failed \| )?(\d+) passed", out)
@@ -206,6 +216,7 @@ def fuzz() -> Outcome:
 
 STEPS: dict[str, Callable[[], Outcome]] = {
     "lint": lint,
+    "tools": tools,
     "console build": lambda: dev("console"),
     "console": console,
     "release build": lambda: dev("compile", "release", *RELEASE_TARGETS),
