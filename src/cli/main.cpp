@@ -171,6 +171,43 @@ void add_others(CLI::App& app, Line& line) {
     });
 }
 
+/// "help", "help exit-codes", "help device".
+Exit show_help(const CLI::App& app, const std::vector<std::string>& topic) {
+    if (topic == std::vector<std::string>{"exit-codes"}) {
+        std::fputs(std::string(exit_code_help()).c_str(), stdout);
+        return Exit::ok;
+    }
+    const CLI::App* at = &app;
+    std::string path = "brim";
+    for (const std::string& word : topic) {
+        const auto found =
+            at->get_subcommands([&word](const CLI::App* each) { return each->get_name() == word; });
+        if (found.empty()) {
+            std::fprintf(
+                stderr,
+                "error: help topic \"%s\": there is none\nhint: name a command of \"%s --help\", or "
+                "exit-codes\n",
+                printable(word).c_str(),
+                path.c_str()
+            );
+            return Exit::usage;
+        }
+        at = found.front();
+        path += " " + word;
+    }
+    // help() of an App would turn to the command that was given, which is "help".
+    const std::string text = at->get_formatter()->make_help(at, path, CLI::AppFormatMode::Normal);
+    std::fputs(text.c_str(), stdout);
+    return Exit::ok;
+}
+
+void add_help(CLI::App& app, Line& line) {
+    auto* help = verb(app, "help", "Help on a command, or on exit-codes", line, [&app, &line] {
+        return show_help(app, line.words);
+    });
+    help->add_option("TOPIC", line.words, "The words of a command, or exit-codes");
+}
+
 /// A word that is no command, where CLI11 would only say that one is missing.
 bool complain_of_command(const CLI::App& app) {
     const CLI::App* at = &app;
@@ -206,8 +243,9 @@ int main(int argc, char** argv) {
         "Examples:\n  brim login http://127.0.0.1:8080\n  brim device list --status offline\n"
         "  brim property set a1Pump00001/pump-7 Setpoint=42\n  brim property watch a1Pump00001/pump-7\n\n"
         "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 denied, 5 conflict, 6 unreachable, 7 timeout, "
-        "9 check failed"
+        "9 check failed (brim help exit-codes)"
     );
+    add_help(app, line);
     add_others(app, line);
     add_products(app, line);
     add_devices(app, line);

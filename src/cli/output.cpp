@@ -27,6 +27,21 @@ Exit exit_of(Errc code) noexcept {
     }
 }
 
+std::string_view exit_code_help() noexcept {
+    return "What brim ends with, for scripts. The numbers stay as they are.\n\n"
+           "  0  done\n"
+           "  1  failure: the error names what, why and what to do (code)\n"
+           "  2  usage: wrong words or options\n"
+           "  3  there is no such object, or no such file (not_found)\n"
+           "  4  refused: not signed in, or not allowed (unauthenticated, denied)\n"
+           "  5  it exists already, or another was faster (exists, conflict)\n"
+           "  6  not reachable, or the connection broke (unavailable, closed)\n"
+           "  7  no answer in time; it may have been done (timeout)\n"
+           "  9  a check found something bad (brim doctor)\n\n"
+           "The words in brackets are the codes that errors carry: docs/errors.md, or /docs/errors at your "
+           "hub.\n";
+}
+
 Exit complain(const Error& error) {
     const std::string code(errc_name(error.code));
     const std::string object = printable(error.object);

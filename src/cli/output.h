@@ -22,11 +22,12 @@ enum class Exit : int {
     conflict = 5,
     unreachable = 6,
     timeout = 7,
-    partial = 8,
-    check_failed = 9,
+    check_failed = 9, ///< 8 has no meaning
 };
 
 Exit exit_of(Errc code) noexcept;
+/// What `brim help exit-codes` prints.
+std::string_view exit_code_help() noexcept;
 /// "error: object: cause (code)" and "hint: fix" on stderr; returns the exit code.
 Exit complain(const Error& error);
 

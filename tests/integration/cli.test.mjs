@@ -130,4 +130,12 @@ test('version and help', async () => {
   const help = await brim(['--help']);
   assert.equal(help.code, 0);
   for (const word of ['product', 'device', 'property', 'gateway', 'doctor', 'login']) assert.ok(help.out.includes(word), word);
+  assert.equal((await brim(['help'])).out, help.out);
+  const codes = await brim(['help', 'exit-codes']);
+  assert.equal(codes.code, 0);
+  assert.deepEqual([...codes.out.matchAll(/^ {2}(\d) {2}\S/gm)].map((each) => Number(each[1])), [0, 1, 2, 3, 4, 5, 6, 7, 9]);
+  assert.match((await brim(['help', 'device', 'list'])).out, /--gateway/);
+  const none = await brim(['help', 'device', 'fly']);
+  assert.equal(none.code, 2);
+  assert.match(none.err, /"fly".*\nhint: .*"brim device --help"/);
 });
