@@ -23,6 +23,7 @@ RELEASE_TARGETS = [
     "log_bench", "json_bench", "mqtt_bench", "core_bench", "durable_bench", "load_driver",
 ]
 SIM_SEEDS = 200
+TIDY_FILES = 40
 LONG_TESTS = ["sim_tests", "edge_tests", "mqtt_tests", "broker_tests", "store_tests", "sim_broker_tests"]
 # What runs on more than one thread: these test programs, and the demo with hub, edge and drivers.
 TSAN_TARGETS = [
@@ -75,12 +76,27 @@ def dev(*words: str) -> Outcome:
     return whole(["./dev", *words], limit=2400)
 
 
-def lint() -> Outcome:
-    code, out = run([sys.executable, "tools/lint.py"])
+def lint_with(*words: str) -> Outcome:
+    code, out = run([sys.executable, "tools/lint.py", *words])
     found = re.search(r"lint: (\d+) passed, (\d+) failed", out)
     if code != 0 or not found:
         print(tail(out, 80))
-    return Outcome(int(found.group(1)), int(found.group(2))) if found else Outcome(failed=1)
+    notes = [line for line in out.splitlines() if "clang-tidy" in line]
+    return Outcome(int(found.group(1)), int(found.group(2)), notes=notes) if found else Outcome(failed=1)
+
+
+def lint() -> Outcome:
+    return lint_with("--only", "rest")
+
+
+def tidy() -> Outcome:
+    """clang-tidy on the files changed last: it needs compile commands, and those of the fuzz targets are a build's own."""
+    if not (ROOT / "build/fuzz/build.ninja").exists():
+        code, out = run(["cmake", "--preset", "fuzz"])
+        if code != 0:
+            print(tail(out))
+            return Outcome(failed=1)
+    return lint_with("--only", "tidy", "--recent", str(TIDY_FILES))
 
 
 def tools() -> Outcome:
@@ -220,6 +236,7 @@ STEPS: dict[str, Callable[[], Outcome]] = {
     "console build": lambda: dev("console"),
     "console": console,
     "release build": lambda: dev("compile", "release", *RELEASE_TARGETS),
+    "clang-tidy": tidy,
     "demo": demo,
     "simulator": simulator,
     "integration": lambda: node_tests("tests/integration", **programs()),

@@ -7,7 +7,7 @@ namespace brim::edge {
 
 namespace {
 
-std::vector<ConfigKey> own_keys() {
+std::vector<ConfigKey> own_keys() { // NOLINT(readability-function-size): a table
     using enum ConfigType;
     const auto s = [](const char* value) { return ConfigValue(std::string(value)); };
     const auto ms = [](std::int64_t value) { return ConfigValue(value); };

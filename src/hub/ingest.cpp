@@ -102,7 +102,7 @@ Result<void> Ingest::State::catch_up() {
         auto record = decode_record(raw.body);
         if (!record)
             return fail(std::move(record).error());
-        apply(std::move(*record), raw.seq, nullptr);
+        apply(*record, raw.seq, nullptr);
         if (points.size() >= options.history_batch_max) {
             BRIM_TRY(history->append(points, take_notes(), applied));
             points.clear();
@@ -181,7 +181,7 @@ void Ingest::State::begin_run(Offer offer) {
             return;
         }
         runs.add();
-        apply(std::move(begin), at, owner->sink_);
+        apply(begin, at, owner->sink_);
         for (Offer& each : waiting)
             submit(std::move(each));
     });
@@ -227,7 +227,7 @@ void Ingest::State::store_offer(IngressRecord record, Done done) {
             return done(std::move(result));
         }
         ++stats.stored;
-        apply(std::move(record), at, owner->sink_);
+        apply(record, at, owner->sink_);
         done({});
     };
     log->when_durable(*seq, std::move(durable));
@@ -243,7 +243,7 @@ void Ingest::State::begin_numbers(const IngressRecord& record) {
     );
 }
 
-void Ingest::State::apply(IngressRecord record, store::Seq at, Ingest::Sink* sink) {
+void Ingest::State::apply(const IngressRecord& record, store::Seq at, Ingest::Sink* sink) {
     applied = at;
     if (record.kind == RecordKind::run)
         begin_numbers(record);
@@ -388,8 +388,8 @@ void Ingest::report(
 
 void Ingest::event(
     Device& device,
-    std::string identifier,
-    std::string output_json,
+    std::string_view identifier,
+    std::string_view output_json,
     std::int64_t time_ms,
     std::optional<UplinkMark> mark,
     Done done,
@@ -400,7 +400,7 @@ void Ingest::event(
     record.history = telling == Telling::history;
     std::string text = R"({"identifier":)";
     json_append_string(text, identifier);
-    text += R"(,"output":)" + output_json + "}";
+    text.append(R"(,"output":)").append(output_json).append("}");
     record.samples.push_back({event_column, time_ms, {thing::Value::Composite{std::move(text)}}});
     state_->submit(std::move(offer));
 }

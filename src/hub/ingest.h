@@ -83,8 +83,8 @@ public:
     );
     void event(
         Device& device,
-        std::string identifier,
-        std::string output_json,
+        std::string_view identifier,
+        std::string_view output_json,
         std::int64_t time_ms,
         std::optional<UplinkMark> mark,
         Done done,

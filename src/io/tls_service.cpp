@@ -14,6 +14,15 @@ struct TlsService::Reading {
     Result<std::unique_ptr<TlsContext>> made = nullptr;
 };
 
+namespace {
+
+double whole_seconds(WallTime at) {
+    const std::int64_t seconds = at.ms / 1'000;
+    return static_cast<double>(seconds);
+}
+
+} // namespace
+
 TlsService::TlsService(Env& env, Worker& worker, std::string name, TlsServerOptions options)
     : env_(env), worker_(worker), name_(std::move(name)), options_(std::move(options)),
       stamps_(std::make_shared<FileStamps>(std::vector<std::string>{
@@ -49,7 +58,7 @@ TlsService::open(Env& env, Worker& worker, std::string name, TlsServerOptions op
         return fail(std::move(reading.made).error());
     made->seen_ = std::move(reading.seen);
     made->context_ = std::move(*reading.made);
-    made->expires_shown_->set(static_cast<double>(made->expires().ms / 1'000));
+    made->expires_shown_->set(whole_seconds(made->expires()));
     Counter& refused = env.metrics().counter(
         "brim_tls_refused",
         "TLS connections that ended unheard, or for their certificate",
@@ -161,7 +170,7 @@ void TlsService::take_changes(Reading& reading) {
     context_ = std::move(fresh);
     refusal_.reset();
     refused_shown_->set(0);
-    expires_shown_->set(static_cast<double>(expires().ms / 1'000));
+    expires_shown_->set(whole_seconds(expires()));
     env_.log().info(
         "tls", "certificate files read again", {{"listener", name_}, {"expires", to_rfc3339(expires())}}
     );

@@ -43,7 +43,7 @@ struct Ingest::State {
     void store_offer(IngressRecord record, Done done);
     void refuse(Done done, Error error);
     void begin_numbers(const IngressRecord& record);
-    void apply(IngressRecord record, store::Seq at, Ingest::Sink* sink);
+    void apply(const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
     void apply_values(Device& device, const IngressRecord& record, store::Seq at, Ingest::Sink* sink);
     void publish_values(const Device& device, const IngressRecord& record);
     void apply_event(Device& device, const IngressRecord& record, store::Seq at);
