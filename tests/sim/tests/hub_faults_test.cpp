@@ -114,7 +114,11 @@ TEST_CASE("[F-95] SIGTERM under load: hub and edge end within 10 s, say why, and
     for (int round = 0; round < 5; ++round) {
         CHECK(run(installation, 2s) > 100);
         const std::uint64_t starts = installation.hub().starts();
+        const edge::UplinkState& seen = installation.edge(1).edge()->uplink().state();
         installation.hub().terminate();
+        REQUIRE(world.run_until([&] { return !seen.up; }, 10s));
+        REQUIRE(seen.last_error.has_value());
+        CHECK_MESSAGE(seen.last_error->cause.contains("shutting down"), seen.last_error->cause);
         REQUIRE(world.run_until([&] { return installation.hub().starts() > starts; }, 10s + 1s));
         REQUIRE(installation.settle(60s));
         REQUIRE(installation.edge(0).edge() != nullptr);
