@@ -7,8 +7,10 @@
 //   pairs    publisher i -> subscriber i
 //   connect  N connections in total that come and go, C in progress at once
 //   idle     N connections that stay and do nothing
-//   forward  a "broker" that knows frame lengths only: the limit for the three loads (protocol 3.1.1, QoS 0,
-//   1) accept   a "broker" that answers CONNACK only: the limit for connect
+//   storm    N clients that lose their connections at once and all come back at once
+//   forward  a "broker" that knows frame lengths only: the limit for the three loads (3.1.1, any QoS)
+//   accept   a "broker" that answers CONNACK only: the limit for connect
+//   disk     write a batch, fdatasync, and again: the limit of what is acknowledged from disk
 //
 // The load is open loop (-r RATE: each message has an intended time, and its latency counts from that) or
 // closed loop (at most -w messages of a publisher are outstanding end to end). CPU time is the kernel's, in
@@ -32,12 +34,15 @@ using brim::bench::Options;
 
 [[noreturn]] void usage() {
     std::fputs(
-        "usage: mqtt_bench fanin|fanout|pairs|connect|idle|forward|accept [options]\n"
+        "usage: mqtt_bench fanin|fanout|pairs|connect|idle|storm|forward|accept|disk [options]\n"
         "  -h HOST -p PORT -P publishers -S subscribers -q QOS -s payload bytes -r total rate -w window\n"
         "  -W warm-up s -d seconds -D drain s -V 4|5 --shared --tls --resume --busy --pid BROKER --label "
         "TEXT\n"
-        "  -n connections -c concurrent --sub --srcs N --dsts N --procs N --hold S    (connect, idle)\n"
-        "  --pairs --nobatch                                                         (forward)\n",
+        "  --persist --fresh --extra SUBSCRIPTIONS --wild --stalled N                (loads)\n"
+        "  -n connections -c concurrent --sub --srcs N --dsts N --procs N --hold S    (connect, idle, "
+        "storm)\n"
+        "  --pairs --nobatch                                                         (forward)\n"
+        "  -n records -s bytes -W s -d s --folder DIR                                (disk)\n",
         stderr
     );
     std::exit(1);
@@ -62,6 +67,8 @@ Options parse(int argc, char** argv) {
         {"--srcs", &made.sources},
         {"--dsts", &made.destinations},
         {"--procs", &made.processes},
+        {"--extra", &made.extra},
+        {"--stalled", &made.stalled},
     };
     const std::map<std::string_view, double*> reals{
         {"-r", &made.rate},
@@ -70,7 +77,11 @@ Options parse(int argc, char** argv) {
         {"-D", &made.drain_s},
         {"--hold", &made.hold_s},
     };
-    const std::map<std::string_view, std::string*> texts{{"-h", &made.host}, {"--label", &made.label}};
+    const std::map<std::string_view, std::string*> texts{
+        {"-h", &made.host},
+        {"--label", &made.label},
+        {"--folder", &made.folder},
+    };
     const std::map<std::string_view, bool*> flags{
         {"--shared", &made.shared},
         {"--tls", &made.tls},
@@ -78,6 +89,9 @@ Options parse(int argc, char** argv) {
         {"--busy", &made.busy},
         {"--sub", &made.subscribe},
         {"--pairs", &made.pairs},
+        {"--persist", &made.persistent},
+        {"--fresh", &made.fresh},
+        {"--wild", &made.wild},
     };
     for (int i = 2; i < argc; ++i) {
         const std::string_view option = argv[i];
@@ -120,6 +134,8 @@ int main(int argc, char** argv) {
         {"pairs", brim::bench::run_load},
         {"connect", brim::bench::run_connects},
         {"idle", brim::bench::run_idle},
+        {"storm", brim::bench::run_storm},
+        {"disk", brim::bench::run_disk},
         {"forward", brim::bench::run_forwarder},
         {"accept", brim::bench::run_acceptor},
     };

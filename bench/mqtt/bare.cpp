@@ -54,6 +54,7 @@ private:
     void accept_all();
     void receive(Peer& peer);
     void forward(Peer& peer, std::string_view frame, std::size_t header);
+    void answer(Peer& peer, char type, std::string_view frame, std::size_t id_at);
     void deliver(Peer& peer, std::string_view bytes);
     void flush(Peer& peer);
     void watch(Peer& peer, bool writable);
@@ -149,11 +150,8 @@ void Forwarder::forward(Peer& peer, std::string_view frame, std::size_t header) 
         break;
     }
     case 3:
-        if (((byte(0) >> 1) & 3U) == 1) { // QoS 1: acknowledge, and forward as it is
-            const std::size_t id = header + 2U + (byte(header) << 8 | byte(header + 1));
-            const std::array<char, 4> ack{0x40, 2, frame[id], frame[id + 1]};
-            deliver(peer, {ack.data(), ack.size()});
-        }
+        if (const unsigned qos = (byte(0) >> 1) & 3U; qos != 0) // acknowledge, and forward as it is
+            answer(peer, qos == 1 ? 0x40 : 0x50, frame, header + 2U + (byte(header) << 8 | byte(header + 1)));
         if (options_.pairs) {
             if (Peer* const other = by_index_[static_cast<std::size_t>(peer.index)])
                 deliver(*other, frame);
@@ -161,6 +159,12 @@ void Forwarder::forward(Peer& peer, std::string_view frame, std::size_t header) 
             for (Peer* const subscriber : subscribers_)
                 deliver(*subscriber, frame);
         }
+        break;
+    case 5: // PUBREC of a subscriber
+        answer(peer, 0x62, frame, header);
+        break;
+    case 6: // PUBREL of a publisher
+        answer(peer, 0x70, frame, header);
         break;
     case 8:
         subscribers_.push_back(&peer);
@@ -171,6 +175,11 @@ void Forwarder::forward(Peer& peer, std::string_view frame, std::size_t header) 
     default:
         break;
     }
+}
+
+void Forwarder::answer(Peer& peer, char type, std::string_view frame, std::size_t id_at) {
+    const std::array<char, 4> packet{type, 2, frame[id_at], frame[id_at + 1]};
+    deliver(peer, {packet.data(), packet.size()});
 }
 
 void Forwarder::deliver(Peer& peer, std::string_view bytes) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +28,13 @@ struct Conn {
     // Publisher.
     std::string head; ///< fixed header, topic, packet id and properties, ready made
     std::size_t packet_id_at = 0;
+    std::size_t fresh_at = 0; ///< ten digits in the topic, when each message has a topic of its own
     std::uint32_t sequence = 0;
     std::uint64_t acknowledged = 0;
     std::uint64_t delivered = 0;
     std::uint16_t packet_id = 0;
-    bool queued = false; ///< in the mode's list of those that may send again
+    bool stalled = false; ///< a subscriber that will stop reading
+    bool queued = false;  ///< in the mode's list of those that may send again
     // Owned by Clients.
     ssl_st* ssl = nullptr;
     bool tls_ready = false;
@@ -71,7 +74,12 @@ public:
     /// Sends DISCONNECT and resets the connection, so that ports do not run out.
     void leave(Conn& conn);
     void close(Conn& conn);
-    void subscribe(Conn& conn, const std::string& filter, int qos);
+    /// Cuts the connection as a broken network would: no DISCONNECT, a reset.
+    void cut(Conn& conn);
+    /// Never reads of this connection again, nor hears of its end.
+    void stall(Conn& conn);
+    /// One SUBSCRIBE for all of `filters`; a refused one counts as an error.
+    void subscribe(Conn& conn, std::span<const std::string> filters, int qos);
     void mark(Conn& conn);
     void flush_all();
     /// Waits for events, handles them, flushes. -1 = without end.
@@ -81,7 +89,7 @@ public:
     void skip_addresses(std::uint64_t count) { addresses_ = count; }
 
     std::uint64_t ups = 0;
-    std::uint64_t subscribed = 0;
+    std::uint64_t subscribed = 0; ///< SUBACKs
     std::uint64_t errors = 0;
     std::uint64_t closed = 0;
 
@@ -91,6 +99,7 @@ private:
     bool receive(Conn& conn);
     std::size_t parse(Conn& conn, std::string_view bytes);
     void on_frame(Conn& conn, unsigned char first, std::string_view body);
+    void on_suback(std::string_view body);
     void on_publish(Conn& conn, unsigned char first, std::string_view body);
     void answer(Conn& conn, unsigned char type, std::string_view packet_id);
     void flush(Conn& conn);

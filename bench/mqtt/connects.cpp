@@ -20,8 +20,10 @@ public:
     explicit Greeter(const Options& options) : options_(options), clients(options, *this) {}
 
     void on_up(Conn& conn) override {
-        if (options_.subscribe)
-            clients.subscribe(conn, "dev/" + std::to_string(conn.index) + "/cmd/#", 1);
+        if (!options_.subscribe)
+            return;
+        const std::string filter = "dev/" + std::to_string(conn.index) + "/cmd/#";
+        clients.subscribe(conn, {&filter, 1}, 1);
     }
 
 private:
@@ -161,6 +163,7 @@ int run_idle(const Options& options) {
     const std::uint64_t cpu_before = cpu_ns(options.broker_pid);
     const std::uint64_t start = now_ns();
     std::vector<Child> children;
+    children.reserve(static_cast<std::size_t>(options.processes));
     for (int i = 0; i < options.processes; ++i)
         children.push_back(start_idle_child(options, i));
     Opened all;
