@@ -20,7 +20,7 @@ FUZZ_SECONDS = 4
 # Unit tests run with sanitizers only; in release the programs, the simulator and the benchmarks are enough.
 RELEASE_TARGETS = [
     "brim-hub", "brim-edge", "brim", "brim-driver-modbus", "brim-driver-host", "brim_sim",
-    "log_bench", "json_bench", "mqtt_bench", "core_bench", "durable_bench", "load_driver",
+    "log_bench", "json_bench", "mqtt_bench", "tls_bench", "core_bench", "durable_bench", "load_driver",
 ]
 SIM_SEEDS = 200
 TIDY_FILES = 40
@@ -216,7 +216,7 @@ def simulator() -> Outcome:
 
 
 def bench_runs() -> Outcome:
-    return whole([sys.executable, "tools/bench.py", "--build", "build/release", "--quick", "all"], limit=600)
+    return whole([sys.executable, "tools/bench.py", "--build", "build/release", "--quick", "all"], limit=900)
 
 
 def fuzz() -> Outcome:
