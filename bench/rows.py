@@ -6,7 +6,7 @@ import pathlib
 import statistics
 import subprocess
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 
 @dataclass
@@ -18,9 +18,10 @@ class Row:
     limit: float | None = None
     note: str = ""
     ours_range: tuple[float, float] | None = field(default=None)
+    has_ratio: bool = True  # of changes in per cent there is none
 
     def ratio(self, other: float | None) -> float | None:
-        return round(self.ours / other, 4) if self.ours is not None and other else None
+        return round(self.ours / other, 4) if self.has_ratio and self.ours is not None and other else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -39,6 +40,9 @@ class Settings:
     build: pathlib.Path
     quick: bool
     rounds: int
+    only: str = ""  # regular expression: which cases of the broker
+    connections: int = 0  # idle ones; 0 = up to the limit of descriptors
+    storm: int = 0  # clients that come back at once; 0 = 10,000
 
 
 class BenchError(RuntimeError):
@@ -52,7 +56,7 @@ def program(build: pathlib.Path, name: str) -> str:
     raise BenchError(f"{name} is not built in {build}: run ./dev build release")
 
 
-def median_row(name: str, unit: str, samples: dict[str, Sequence[float]]) -> Row:
+def median_row(name: str, unit: str, samples: Mapping[str, Sequence[float]]) -> Row:
     """`samples` has "ours", and "peer" and "limit" where there is one; a figure is the median of its rounds."""
     middle = {who: statistics.median(values) for who, values in samples.items() if values}
     ours = samples.get("ours") or []

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 from typing import Callable
@@ -66,13 +67,19 @@ def main() -> int:
     parser.add_argument("--json", type=pathlib.Path, help="write the rows to this file")
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: checks that it runs")
     parser.add_argument("--rounds", type=int, default=0, help="of the broker's loads (default 5)")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="broker: cases whose name has this regular expression")
+    parser.add_argument("--connections", type=int, default=0, help="broker: idle ones (default: up to the limit of descriptors)")
+    parser.add_argument("--storm", type=int, default=0, help="broker: TLS clients that come back at once (default 10,000)")
     options = parser.parse_args()
     if options.name is None:
         for name, (text, _) in BENCHES.items():
             print(f"  {name:<8} {text}")
         print("  all      every one of them")
         return 0
-    settings = Settings(options.build.resolve(), options.quick, options.rounds or (1 if options.quick else 5))
+    rounds = options.rounds or (1 if options.quick else 5)
+    # Ended from outside, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    settings = Settings(options.build.resolve(), options.quick, rounds, options.only, options.connections, options.storm)
     # rest is a part of e2e
     names = [name for name in BENCHES if name != "rest"] if options.name == "all" else [options.name]
     rows: list[Row] = []
