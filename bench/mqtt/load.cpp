@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t stamp_bytes = 16;
 constexpr int held_each_max = 500; // subscriptions of a holder: brokers have limits for one client
 constexpr std::size_t fresh_digits = 10;
+constexpr std::string_view fill_topic = "fill";
+constexpr std::size_t fill_bytes = 4096;
+constexpr int fill_count = 100;
 
 std::size_t publishers_of(const Options& options) {
     return options.mode == "fanout" ? 1 : static_cast<std::size_t>(options.publishers);
@@ -82,7 +85,24 @@ void Load::on_up(Conn& conn) {
         filter = "b/" + std::to_string(conn.index) + "/t";
     else if (options_.mode == "fanout")
         filter = "b/0/t";
-    clients_.subscribe(conn, {&filter, 1}, options_.qos);
+    std::vector<std::string> filters{std::move(filter)};
+    if (conn.stalled)
+        filters.emplace_back(fill_topic);
+    clients_.subscribe(conn, filters, options_.qos);
+}
+
+/// Kernels buffer a lot for who does not read: fills that, so that it is the broker that has to wait.
+void Load::fill_stalled() {
+    std::string packet(1, '\x30');
+    const std::size_t property_bytes = options_.version == 5 ? 1 : 0;
+    put_length(packet, 2 + fill_topic.size() + property_bytes + fill_bytes);
+    put_text(packet, fill_topic);
+    packet.append(property_bytes, '\0').append(fill_bytes, 'x');
+    for (int i = 0; i < fill_count; ++i) {
+        publishers_.front()->out += packet;
+        clients_.mark(*publishers_.front());
+        clients_.pump(1'000);
+    }
 }
 
 /// Filters that share their first levels with the topics of the load, and match none of them.

@@ -40,6 +40,7 @@ private:
 
     void prepare(Conn& publisher) const;
     void subscribe_to_nothing(Conn& holder);
+    void fill_stalled();
     void emit(Conn& publisher, std::uint64_t intended);
     bool may_send(const Conn& publisher) const;
     void may_continue(Conn& publisher);

@@ -43,6 +43,8 @@ bool Load::connect_all() {
         if (conn->stalled)
             clients_.stall(*conn);
     }
+    if (options_.stalled != 0)
+        fill_stalled();
     return true;
 }
 
