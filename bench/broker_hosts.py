@@ -98,7 +98,8 @@ class Brokers:
         assert self.mosquitto
         config = folder / "mosquitto.conf"
         text = f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\nset_tcp_nodelay true\nuser root\n"
-        text += "max_inflight_messages 128\nmax_queued_messages 10000\n"
+        # No limit: with one, 2.0.11 leaves what is beyond it undelivered for good while later messages pass.
+        text += "max_inflight_messages 0\nmax_queued_messages 10000\n"
         text += f"persistence true\npersistence_location {folder}/\n" if kind.durable else "persistence false\n"
         if kind.tls:
             text += f"certfile {self.certificate}\nkeyfile {self.key}\n"
