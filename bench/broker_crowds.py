@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from broker_hosts import BROKERS, WHO, Broker, Kind
 from broker_memory import tls_floor
-from broker_rounds import Bench, Result, row_of
+from broker_rounds import Bench, Result, Samples, gather, row_of
 from rows import BenchError, Row, median_row
 
 
@@ -36,25 +36,24 @@ def stalled(bench: Bench) -> list[Row]:
     def stalled_one(broker: Broker) -> Result:
         return bench.load(broker, [*load, "--stalled", str(count // 10)], 1, seconds)
 
-    calm, ill = "calm", "ill"
-    rounds: dict[str, dict[str, list[Result]]] = {calm: {}, ill: {}}
+    calm: Samples = {}
+    ill: Samples = {}
     for _ in range(bench.settings.rounds):
-        for which, measure in ((calm, calm_one), (ill, stalled_one)):
-            for who, results in bench.in_turn(BROKERS, Kind(), measure, fresh=True, rounds=1).items():
-                rounds[which].setdefault(who, []).extend(results)
+        for samples, measure in ((calm, calm_one), (ill, stalled_one)):
+            gather(samples, bench.in_turn(BROKERS, Kind(), measure, fresh=True, rounds=1))
     change = {
-        who: [100 * (after["p99_us"] / before["p99_us"] - 1) for before, after in zip(rounds[calm][who], rounds[ill][who])]
-        for who in rounds[calm]
+        who: [100 * (after["p99_us"] / before["p99_us"] - 1) for before, after in zip(calm[who], ill[who])]
+        for who in calm
     }
     none, tenth = f"stalled subscribers, none of {count:,}", f"stalled subscribers, {count // 10:,} of {count:,}"
     changed = median_row(f"{tenth}: p99 of the others", "% change", change)
     changed.has_ratio = False
     return [
-        row_of(f"{none}: p99", "us", rounds[calm], "p99_us"),
-        row_of(f"{tenth}: p99 of the others", "us", rounds[ill], "p99_us"),
+        row_of(f"{none}: p99", "us", calm, "p99_us"),
+        row_of(f"{tenth}: p99 of the others", "us", ill, "p99_us"),
         changed,
-        row_of(f"{none}: RSS", "MB", rounds[calm], "rss1_kb", 1 / 1024),
-        row_of(f"{tenth}: RSS", "MB", rounds[ill], "rss1_kb", 1 / 1024),
+        row_of(f"{none}: RSS", "MB", calm, "rss1_kb", 1 / 1024),
+        row_of(f"{tenth}: RSS", "MB", ill, "rss1_kb", 1 / 1024),
     ]
 
 

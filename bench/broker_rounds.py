@@ -54,6 +54,12 @@ class Bench:
         return result
 
 
+def gather(into: Samples, more: Samples) -> None:
+    """For rounds that take turns with something else."""
+    for who, results in more.items():
+        into.setdefault(who, []).extend(results)
+
+
 def check_delivered(result: Result, who: str, qos: int) -> str:
     """Ours loses nothing at QoS 1 and 2, and keeps the order always; what the others do is told beside their figures."""
     wrong = {key: int(result[key]) for key in (*FAULTS, "stalls") if result[key]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from broker_hosts import BROKERS, WHO, Broker, Kind
-from broker_rounds import Bench, Result, row_of
+from broker_rounds import Bench, Result, Samples, gather, row_of
 from rows import Row
 
 
@@ -37,12 +37,15 @@ def latency(bench: Bench, name: str) -> list[Row]:
 def durable(bench: Bench, name: str, publishers: int) -> list[Row]:
     """One message outstanding each, to a subscriber whose session is kept. The peer acknowledges before the disk has it; the limits
     are the disk alone, where as many messages as there are publishers share a sync, and the bare loop."""
-    command = ["fanin", "-P", str(publishers), "-S", "1", "-w", "1", "--persist"]
-    samples = bench.in_turn(BROKERS, Kind(durable=True), lambda broker: bench.load(broker, command, 1), fresh=True)
-    bare = bench.in_turn(("limit",), Kind(), lambda broker: bench.load(broker, [word for word in command if word != "--persist"], 1))
+    command = ["fanin", "-P", str(publishers), "-S", "1", "-w", "1"]
     seconds = ["-W", "0.1", "-d", "0.4"] if bench.settings.quick else ["-W", "0.5", "-d", "2"]
+    samples: Samples = {}
+    bare: Samples = {}
     disk: list[Result] = []
     for _ in range(bench.settings.rounds):
+        kept = bench.in_turn(BROKERS, Kind(durable=True), lambda broker: bench.load(broker, [*command, "--persist"], 1), True, 1)
+        gather(samples, kept)
+        gather(bare, bench.in_turn(("limit",), Kind(), lambda broker: bench.load(broker, command, 1), rounds=1))
         result = bench.brokers.run(["disk", "-n", str(publishers), "--folder", str(bench.folder), *seconds], "the disk")
         disk.append({"acked_per_s": result["per_s"]})
     return [
