@@ -27,8 +27,8 @@ def connects(bench: Bench, tls: bool) -> list[Row]:
 def stalled(bench: Bench) -> list[Row]:
     """One publisher, each subscriber gets each message; a tenth of them stops reading."""
     count = 500 if bench.settings.quick else 10_000
-    seconds = ["-W", "0.5", "-d", "1", "-D", "3"] if bench.settings.quick else ["-W", "5", "-d", "5", "-D", "10"]
-    load = ["fanout", "-S", str(count), "-r", "8", "-s", "1024"]
+    seconds = ["-W", "0.5", "-d", "1", "-D", "3"] if bench.settings.quick else ["-W", "3", "-d", "10", "-D", "10"]
+    load = ["fanout", "-S", str(count), "-r", "8" if bench.settings.quick else "1", "-s", "1024"]
 
     def calm_one(broker: Broker) -> Result:
         return bench.load(broker, load, 1, seconds)
@@ -58,11 +58,11 @@ def stalled(bench: Bench) -> list[Row]:
 
 
 def storm(bench: Bench) -> list[Row]:
-    """All TLS clients are cut off at once and come back at once, with full handshakes."""
+    """All TLS clients are cut off at once and come back, 500 on their way at a time, with full handshakes."""
     count = bench.settings.storm or (300 if bench.settings.quick else 10_000)
 
     def measure(broker: Broker) -> Result:
-        result = bench.brokers.load(broker, ["storm", "-n", str(count), "-c", "200", "--tls"])
+        result = bench.brokers.load(broker, ["storm", "-n", str(count), "-c", "500", "--tls"])
         result["note"] = f"{broker.who}: {result['attempts']:.0f} attempts" if result["attempts"] != count else ""
         return result
 

@@ -18,6 +18,9 @@ namespace brim::bench {
 
 namespace {
 
+// Of who will stall: with segments of loopback size the broker's kernel alone would buffer 2.6 MB for it.
+constexpr int stalled_segment_bytes = 1448;
+constexpr int stalled_receive_bytes = 4096;
 constexpr std::size_t read_bytes = 256 * 1024;
 constexpr std::size_t move_bytes_min = 1024 * 1024; // moving the rest of a long output is worth it from here
 
@@ -72,6 +75,10 @@ bool Clients::open(Conn& conn) {
         return false;
     const int one = 1;
     setsockopt(conn.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (conn.stalled) {
+        setsockopt(conn.fd, IPPROTO_TCP, TCP_MAXSEG, &stalled_segment_bytes, sizeof stalled_segment_bytes);
+        setsockopt(conn.fd, SOL_SOCKET, SO_RCVBUF, &stalled_receive_bytes, sizeof stalled_receive_bytes);
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     const std::uint64_t turn = addresses_++;
@@ -124,8 +131,6 @@ void Clients::cut(Conn& conn) {
 
 void Clients::stall(Conn& conn) {
     epoll_ctl(epoll_, EPOLL_CTL_DEL, conn.fd, nullptr);
-    const int least = 1; // the system makes it its minimum
-    setsockopt(conn.fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
 }
 
 void Clients::close(Conn& conn) {
