@@ -46,7 +46,7 @@ def stalled(bench: Bench) -> list[Row]:
         for who in calm
     }
     none, tenth = f"stalled subscribers, none of {count:,}", f"stalled subscribers, {count // 10:,} of {count:,}"
-    changed = median_row(f"{tenth}: p99 of the others", "% change", change)
+    changed = median_row(f"{tenth}: change of p99", "%", change)
     changed.has_ratio = False
     return [
         row_of(f"{none}: p99", "us", calm, "p99_us"),

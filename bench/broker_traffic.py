@@ -50,5 +50,5 @@ def durable(bench: Bench, name: str, publishers: int) -> list[Row]:
         disk.append({"acked_per_s": result["per_s"]})
     return [
         row_of(name, "acked/s", {**samples, "limit": disk}, "acked_per_s"),
-        row_of(name, "acked/cpu-s", {**samples, **bare}, "acked_per_bcpu"),
+        row_of(f"{name}, CPU", "acked/cpu-s", {**samples, **bare}, "acked_per_bcpu"),
     ]
