@@ -106,7 +106,8 @@ std::vector<std::string> cgroup_paths(std::string_view self_cgroup, std::string_
         if (!is_ours)
             continue;
         std::vector<std::string> paths;
-        std::string_view path = line.find("/..") == std::string_view::npos ? line : std::string_view();
+        const bool is_inside = line.starts_with('/') && line.find("/..") == std::string_view::npos;
+        std::string_view path = is_inside ? line : std::string_view();
         while (path.size() > 1) {
             paths.emplace_back(path);
             path = path.substr(0, path.rfind('/'));

@@ -39,7 +39,7 @@ std::optional<std::uint64_t> parse_memory_bytes(std::string_view text);
 std::uint64_t memory_field(std::string_view text, std::string_view name);
 /// Our path in a hierarchy of /proc/self/cgroup and each above it up to "": "/a/b", "/a", "". `controller` is
 /// empty for version 2. Empty list when the process is in no such hierarchy; only "" for a path that leaves
-/// the mounted part ("/../x").
+/// the mounted part ("/../x") or is none.
 std::vector<std::string> cgroup_paths(std::string_view self_cgroup, std::string_view controller);
 
 } // namespace brim::io

@@ -76,6 +76,7 @@ TEST_CASE("our group's path and those above it are read for each hierarchy") {
     CHECK(cgroup_paths("0::/\n", "") == std::vector<std::string>{""});
     CHECK(cgroup_paths("4:memory2:/a\n", "memory").empty());
     CHECK(cgroup_paths("0::/../../elsewhere\n", "") == std::vector<std::string>{""});
+    CHECK(cgroup_paths("0::no path\n", "") == std::vector<std::string>{""}); // once ran on for ever
     CHECK(cgroup_paths("", "").empty());
     CHECK(cgroup_paths("no colon at all", "memory").empty());
 }
