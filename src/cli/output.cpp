@@ -68,8 +68,15 @@ std::optional<std::int64_t> parse_time(std::string_view rfc3339) {
     const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
     if (text.empty() || rest == nullptr)
         return std::nullopt;
-    const std::int64_t fraction = *rest == '.' ? std::atoll(std::string(rest + 1, 3).c_str()) : 0;
-    return std::int64_t{timegm(&parts)} * 1'000 + fraction;
+    std::int64_t fraction_ms = 0;
+    if (*rest == '.') {
+        std::int64_t unit_ms = 100;
+        for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit_ms /= 10)
+            fraction_ms += (*rest - '0') * unit_ms;
+    }
+    if (std::string_view(rest) != "Z")
+        return std::nullopt;
+    return std::int64_t{timegm(&parts)} * 1'000 + fraction_ms;
 }
 
 std::string age(std::string_view rfc3339, std::int64_t now_ms) {
