@@ -8,6 +8,8 @@ namespace brim::edge {
 
 namespace {
 
+constexpr std::int64_t time_ms_max = 253'402'300'799'999; // the last of the year 9999
+
 /// Hubs send times as a number or as a text of digits.
 std::optional<std::int64_t> time_of(const Json& value) {
     std::int64_t ms = value.as_int();
@@ -17,7 +19,7 @@ std::optional<std::int64_t> time_of(const Json& value) {
         if (text.empty() || wrong != std::errc{} || end != text.data() + text.size())
             return std::nullopt;
     }
-    return ms > 0 ? std::optional(ms) : std::nullopt;
+    return ms > 0 && ms <= time_ms_max ? std::optional(ms) : std::nullopt;
 }
 
 } // namespace

@@ -222,4 +222,5 @@ TEST_CASE("the hub's answer is its time, corrected for the way, and only to the 
     CHECK_FALSE(late(1s, "\"x\"", "50000").has_value());
     CHECK_FALSE(late(1s, "null", "50000").has_value());
     CHECK_FALSE(late(1s, "0", "50000").has_value());
+    CHECK_FALSE(late(1s, "9223372036854775807", "9223372036854775807").has_value()); // once overflowed
 }
