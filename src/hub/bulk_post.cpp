@@ -23,6 +23,12 @@ bool time_fits(const Json& time, std::int64_t received_ms, std::int64_t future_m
     return time.is_int() && time.as_int() >= 0 && time.as_int() <= received_ms + future_ms_max;
 }
 
+/// Looking for a name takes as long as there are names: a post of many would stop the loop for seconds.
+void tell(Json& rejected, std::string_view name, std::string_view why) {
+    if (rejected.members().size() < rejected_names_max && rejected.find(name) == nullptr)
+        rejected.set(name, why);
+}
+
 } // namespace
 
 EventReading read_event(
@@ -40,7 +46,7 @@ EventReading read_event(
     if (time != nullptr && time_fits(*time, received_ms, future_ms_max))
         reading.time_ms = time->as_int();
     else if (time != nullptr)
-        rejected.set("time", bad_time);
+        tell(rejected, "time", bad_time);
     Json outputs = Json::object();
     for (const auto& [name, value] : (wrapped ? *nested : given).members()) {
         const auto field = std::find_if(
@@ -49,12 +55,12 @@ EventReading read_event(
             [&wanted = name](const thing::Field& each) { return each.identifier == wanted; }
         );
         if (field == event.outputs.end()) {
-            rejected.set(name, "tsl parse: params not exist");
+            tell(rejected, name, "tsl parse: params not exist");
             continue;
         }
         const auto checked = thing::check_value(field->type, value, name);
         if (const auto* rejection = std::get_if<thing::Rejection>(&checked))
-            rejected.set(name, rejection->message);
+            tell(rejected, name, rejection->message);
         else
             outputs.set(name, value);
     }
@@ -63,8 +69,7 @@ EventReading read_event(
 }
 
 void BulkPost::reject(std::string_view name, std::string_view why) {
-    if (rejected.find(name) == nullptr)
-        rejected.set(name, why);
+    tell(rejected, name, why);
 }
 
 void BulkPost::add_property(const std::string& name, const Json& entry) {

@@ -9,6 +9,9 @@
 
 namespace brim::hub {
 
+/// Of one post, or of one event's outputs: what is wrong beyond is left out as well, but not told.
+inline constexpr std::size_t rejected_names_max = 200;
+
 /// An event that fits its model.
 struct EventReading {
     std::string identifier;
@@ -17,7 +20,7 @@ struct EventReading {
 };
 
 /// An event's `{"value":{..},"time":n}` or flat map of outputs, as it may be kept; outputs (and a time) that
-/// do not fit go into `rejected`, name -> why.
+/// do not fit go into `rejected`, name -> why, up to rejected_names_max.
 EventReading read_event(
     const thing::Event& event,
     const Json& given,
@@ -42,8 +45,9 @@ public:
 
     std::vector<thing::Sample> samples;
     std::vector<EventReading> events;
-    Json rejected = Json::object(); ///< property or event -> why; of several reasons the first
-    std::size_t values_seen = 0;    ///< entries, kept or not
+    Json rejected =
+        Json::object(); ///< property or event -> why, up to rejected_names_max; of several reasons the first
+    std::size_t values_seen = 0; ///< entries, kept or not
     std::size_t events_seen = 0;
 
 private:
