@@ -6,8 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace {
 
@@ -29,30 +27,10 @@ const std::vector<brim::ConfigKey>& fuzz_schema() {
     return schema;
 }
 
-/// A file in memory: the loader reads files only, and the disk would be slow.
-class MemoryFile {
-public:
-    explicit MemoryFile(std::string_view text) : fd_(memfd_create("fuzz", MFD_CLOEXEC)) {
-        if (fd_ < 0 || write(fd_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-            std::abort();
-    }
-
-    ~MemoryFile() { close(fd_); }
-
-    MemoryFile(const MemoryFile&) = delete;
-    MemoryFile& operator=(const MemoryFile&) = delete;
-
-    std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-
-private:
-    int fd_;
-};
-
-brim::Result<brim::Config> load_file(std::string_view text, std::vector<std::string> sets) {
-    const MemoryFile file(text);
-    return brim::Config::load(
-        fuzz_schema(), {.file = file.path(), .environment = {}, .sets = std::move(sets)}
-    );
+brim::Result<brim::Config> load_text(std::string_view text, std::vector<std::string> sets) {
+    brim::ConfigSource source;
+    source.sets = std::move(sets);
+    return brim::Config::parse(fuzz_schema(), {{"fuzz.toml", std::string(text)}}, source);
 }
 
 } // namespace
@@ -66,13 +44,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         sets.emplace_back(text.substr(1, end - 1));
         text.remove_prefix(end);
     }
-    const auto config = load_file(text, sets);
+    const auto config = load_text(text, sets);
     if (!config) {
         if (config.error().cause.empty())
             std::abort();
         return 0;
     }
-    const auto again = load_file(config->show_effective(), {});
+    const auto again = load_text(config->show_effective(), {});
     if (!again)
         std::abort();
     for (const char* key : {"a.text", "b.choice"}) {
