@@ -1,8 +1,10 @@
-// What the edge finds on its disk: stored reports, the progress beside them, the applied configuration.
+// What the edge finds on its disk: stored reports, the progress beside them, the applied configuration, its
+// starts.
 // Whatever decodes must encode to what decodes to the same again.
 
 #include "edge/applied.h"
 #include "edge/record.h"
+#include "edge/starts.h"
 #include "store/seq_set.h"
 
 #include <cstdlib>
@@ -46,18 +48,32 @@ void configuration(ByteView bytes) {
     (void)edge::decode_applied(bytes);
 }
 
+void starts(ByteView bytes) {
+    auto decoded = edge::Starts::decode(bytes);
+    if (!decoded)
+        return;
+    if (decoded->count() > edge::Starts::kept_max || (!bytes.empty() && decoded->encode() != bytes))
+        std::abort();
+    decoded->begin(1, 1);
+    if (decoded->count() == 0 || decoded->count() > edge::Starts::kept_max || decoded->text().empty())
+        std::abort();
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     if (size == 0)
         return 0;
     const ByteView bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
     case 0:
         report(bytes);
         break;
     case 1:
         progress(bytes);
+        break;
+    case 2:
+        starts(bytes);
         break;
     default:
         configuration(bytes);
