@@ -25,6 +25,12 @@ std::vector<ConfigKey> client_limit_keys(std::string_view section, std::int64_t 
         {"packet_bytes_max", size, words("262KiB"), "Largest packet.", 1'024, packet_bytes_high},
         {"inflight_max", integer, whole(128), "Unacknowledged messages per session and direction.", 1, 65'535
         },
+        {"window_max",
+         integer,
+         whole(1'024),
+         "The same to an MQTT 5 client that allows it, beyond inflight_max up to 4 KiB each.",
+         1,
+         65'535},
         {"queue_max", integer, whole(1'000), "Messages waiting per session.", 1, 10'000'000},
         {"queue_bytes_max", size, words("8MiB"), "Their bytes.", 1'024, UINT32_MAX},
         {"sessions_max", integer, whole(1'000'000), "Sessions, offline ones included.", 1, 16'000'000},
@@ -63,6 +69,7 @@ void read_client_limits(const Config& config, std::string_view section, mqtt::Br
     };
     limits.packet_bytes_max = bytes("packet_bytes_max");
     limits.inflight_count_max = static_cast<std::uint16_t>(count("inflight_max"));
+    limits.window_count_max = static_cast<std::uint16_t>(count("window_max"));
     limits.queue_count_max = count("queue_max");
     limits.queue_bytes_max = bytes("queue_bytes_max");
     limits.sessions_max = count("sessions_max");

@@ -73,6 +73,9 @@ BrokerScenarioOptions draw_broker_options(std::uint64_t seed) {
     options.broker.limits.queue_count_max = random.below(4) == 0 ? 30 : 1'000;
     options.broker.limits.inflight_count_max =
         static_cast<std::uint16_t>(random.below(2) == 0 ? 128 : inflight_count_min);
+    options.broker.limits.window_count_max = options.broker.limits.inflight_count_max;
+    if (seed % 2 == 0)
+        options.broker.limits.window_count_max *= 4;
     BrokerClientOptions witness;
     witness.name = "witness";
     witness.receive_maximum = 128;

@@ -98,39 +98,40 @@ TEST_CASE("[F-90] a setting that means nothing at a listener is told with its pl
 }
 
 TEST_CASE("what one client may ask is set for devices as for apps, each limit on both sides") {
-    const std::string keys =
-        "packet_bytes_max = \"2KiB\"\ninflight_max = 3\nqueue_max = 4\nqueue_bytes_max = \"5KiB\"\n"
-        "sessions_max = 6\nsession_expiry_max = \"7s\"\nsubscriptions_max = 8\n"
-        "topic_levels_max = 9\ntopic_bytes_max = 20\nuser_properties_max = 11\n"
-        "topic_alias_max = 12\nconnect_wait_max = \"13s\"\n";
+    const std::string keys = "packet_bytes_max = \"2KiB\"\ninflight_max = 3\nwindow_max = 5\nqueue_max = "
+                             "4\nqueue_bytes_max = \"5KiB\"\n"
+                             "sessions_max = 6\nsession_expiry_max = \"7s\"\nsubscriptions_max = 8\n"
+                             "topic_levels_max = 9\ntopic_bytes_max = 20\nuser_properties_max = 11\n"
+                             "topic_alias_max = 12\nconnect_wait_max = \"13s\"\n";
     const auto made = made_of("[mqtt]\n" + keys + "[broker]\n" + keys);
     REQUIRE_MESSAGE(made, (made ? "" : made.error().text()));
-    for (const mqtt::BrokerLimits& limits : {made->access.broker, made->broker.limits}) {
-        CHECK(limits.packet_bytes_max == 2'048);
-        CHECK(limits.inflight_count_max == 3);
-        CHECK(limits.queue_count_max == 4);
-        CHECK(limits.queue_bytes_max == 5'120);
-        CHECK(limits.sessions_max == 6);
-        CHECK(limits.session_expiry_s_max == 7);
-        CHECK(limits.subscriptions_max == 8);
-        CHECK(limits.topic_levels_max == 9);
-        CHECK(limits.topic_bytes_max == 20);
-        CHECK(limits.user_properties_max == 11);
-        CHECK(limits.topic_alias_max == 12);
-        CHECK(limits.connect_wait_max == 13s);
+    for (const mqtt::BrokerLimits& given : {made->access.broker, made->broker.limits}) {
+        CHECK(given.packet_bytes_max == 2'048);
+        CHECK(given.inflight_count_max == 3);
+        CHECK(given.window_count_max == 5);
+        CHECK(given.queue_count_max == 4);
+        CHECK(given.queue_bytes_max == 5'120);
+        CHECK(given.sessions_max == 6);
+        CHECK(given.session_expiry_s_max == 7);
+        CHECK(given.subscriptions_max == 8);
+        CHECK(given.topic_levels_max == 9);
+        CHECK(given.topic_bytes_max == 20);
+        CHECK(given.user_properties_max == 11);
+        CHECK(given.topic_alias_max == 12);
+        CHECK(given.connect_wait_max == 13s);
     }
     const auto plain = made_of("");
     REQUIRE(plain);
     const mqtt::BrokerLimits built_in;
-    for (const mqtt::BrokerLimits& limits : {plain->access.broker, plain->broker.limits}) {
-        CHECK(limits.packet_bytes_max == built_in.packet_bytes_max);
-        CHECK(limits.queue_bytes_max == built_in.queue_bytes_max);
-        CHECK(limits.sessions_max == built_in.sessions_max);
-        CHECK(limits.session_expiry_s_max == built_in.session_expiry_s_max);
-        CHECK(limits.subscriptions_max == built_in.subscriptions_max);
-        CHECK(limits.topic_levels_max == built_in.topic_levels_max);
-        CHECK(limits.user_properties_max == built_in.user_properties_max);
-        CHECK(limits.connect_wait_max == built_in.connect_wait_max);
+    for (const mqtt::BrokerLimits& given : {plain->access.broker, plain->broker.limits}) {
+        CHECK(given.packet_bytes_max == built_in.packet_bytes_max);
+        CHECK(given.queue_bytes_max == built_in.queue_bytes_max);
+        CHECK(given.sessions_max == built_in.sessions_max);
+        CHECK(given.session_expiry_s_max == built_in.session_expiry_s_max);
+        CHECK(given.subscriptions_max == built_in.subscriptions_max);
+        CHECK(given.topic_levels_max == built_in.topic_levels_max);
+        CHECK(given.user_properties_max == built_in.user_properties_max);
+        CHECK(given.connect_wait_max == built_in.connect_wait_max);
     }
     for (const char* set :
          {"mqtt.packet_bytes_max=1023",

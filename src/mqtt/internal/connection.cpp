@@ -55,13 +55,14 @@ Broker::Core::Core(BrokerHost& host, const BrokerLimits& limits, Journal* journa
 Broker::Core::Turn::~Turn() {
     // Work that became possible is done here and not where it became so: a host that completes one
     // connection's message while handling another's must not nest them without bound.
-    while (core_.depth_ == 1 && !(core_.resumes_.empty() && core_.gone_.empty())) {
+    while (core_.depth_ == 1 && !(core_.resumes_.empty() && core_.gone_.empty() && core_.pumps_.empty())) {
         const std::vector<ConnId> gone = std::exchange(core_.gone_, {});
         for (const ConnId id : gone)
             core_.end(id, Ended::network, std::nullopt, now_, true);
         const std::vector<ConnId> resumes = std::exchange(core_.resumes_, {});
         for (const ConnId id : resumes)
             core_.resume(id, now_);
+        core_.run_pumps(now_);
     }
     --core_.depth_;
 }

@@ -190,7 +190,10 @@ private:
     void on_outbound_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason, Mono now);
     Offered offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
     Offered enqueue(Session& session, Delivery delivery);
-    bool window_open(const Conn& conn, Flow& flow) const;
+    bool window_open(const Conn& conn, Flow& flow, const Message& next) const;
+    std::uint16_t window_max(ProtocolVersion version) const;
+    void pump_later(SessionId id, Session& session);
+    void run_pumps(Mono now);
     bool send_window(
         ConnId conn_id, Conn& conn, Session& session, Delivery delivery, Mono now, EncodeCache* cache
     );
@@ -365,6 +368,7 @@ private:
     TimerHeap auth_timers_;             ///< re-authentications, at most one entry a connection
     std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
     std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
+    std::vector<SessionId> pumps_;      ///< sessions whose window has opened in this turn
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
     std::vector<CachedMatches> cached_; ///< by a hash of the topic
     SubscriptionTree::Matches scratch_matches_;

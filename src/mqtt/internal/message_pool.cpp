@@ -18,23 +18,36 @@ void reset(Message& message) {
     message.user_properties.clear();
 }
 
+bool is_small(const Message& message) {
+    return message.payload.capacity() <= MessagePool::kept_payload_bytes_max;
+}
+
+bool is_free(const std::shared_ptr<Message>& place) {
+    return place.use_count() == 1 && is_small(*place);
+}
+
 } // namespace
+
+std::shared_ptr<Message> MessagePool::reuse(std::shared_ptr<Message>& place) {
+    // The last other holder may have been on another thread: see all it did before it let go.
+#ifndef __SANITIZE_THREAD__ // which knows no fences
+    std::atomic_thread_fence(std::memory_order_acquire);
+#endif
+    reset(*place);
+    return place;
+}
 
 std::shared_ptr<Message> MessagePool::take() {
     ++taken_;
     if (!ring_.empty()) {
+        std::shared_ptr<Message>& newest = ring_[next_ == 0 ? ring_.size() - 1 : next_ - 1];
+        if (is_free(newest))
+            return reuse(newest);
         std::shared_ptr<Message>& oldest = ring_[next_];
         next_ = next_ + 1 == ring_.size() ? 0 : next_ + 1;
-        const bool is_small = oldest->payload.capacity() <= kept_payload_bytes_max;
-        if (oldest.use_count() == 1 && is_small) {
-            // The last other holder may have been on another thread: see all it did before it let go.
-#ifndef __SANITIZE_THREAD__ // which knows no fences
-            std::atomic_thread_fence(std::memory_order_acquire);
-#endif
-            reset(*oldest);
-            return oldest;
-        }
-        if (ring_.size() == kept_max || !is_small) {
+        if (is_free(oldest))
+            return reuse(oldest);
+        if (ring_.size() == kept_max || !is_small(*oldest)) {
             oldest = std::make_shared<Message>(); // whoever holds the old one frees it
             return oldest;
         }

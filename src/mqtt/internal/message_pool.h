@@ -8,8 +8,9 @@
 
 namespace brim::mqtt {
 
-/// Hands out messages that nobody else holds, oldest first, and makes new ones when all are in use. Lives on
-/// one loop; the messages may be released on any thread.
+/// Hands out messages that nobody else holds, the one handed out last if it is free (it is still in the
+/// cache), else the oldest, and makes new ones when all are in use. Lives on one loop; the messages may be
+/// released on any thread.
 class MessagePool {
 public:
     static constexpr std::size_t kept_max = 1'024;               ///< messages
@@ -26,8 +27,10 @@ public:
     std::size_t kept() const { return ring_.size(); }
 
 private:
+    static std::shared_ptr<Message> reuse(std::shared_ptr<Message>& place);
+
     std::vector<std::shared_ptr<Message>> ring_;
-    std::size_t next_ = 0;
+    std::size_t next_ = 0;  ///< the oldest
     std::size_t taken_ = 0; ///< since the last trim()
 };
 

@@ -19,9 +19,18 @@ constexpr std::size_t span_max = 65'535;
 
 } // namespace
 
-bool Broker::Core::window_open(const Conn& conn, Flow& flow) const {
-    return flow.unacked < conn.receive_maximum && flow.resend_from == flow.outbound.size() &&
-           flow.outbound.size() < std::min(std::size_t{limits_.inflight_count_max} * span_factor, span_max);
+bool Broker::Core::window_open(const Conn& conn, Flow& flow, const Message& next) const {
+    const bool is_small = next.payload.size() <= limits_.window_bytes_each_max;
+    const std::uint16_t widest =
+        is_small ? conn.receive_maximum : std::min(conn.receive_maximum, limits_.inflight_count_max);
+    return flow.unacked < widest && flow.resend_from == flow.outbound.size() &&
+           flow.outbound.size() < std::min(std::size_t{window_max(conn.version)} * span_factor, span_max);
+}
+
+/// Unacknowledged messages on their way to a client that says nothing of it.
+std::uint16_t Broker::Core::window_max(ProtocolVersion version) const {
+    return version == ProtocolVersion::v5 ? std::max(limits_.window_count_max, limits_.inflight_count_max)
+                                          : limits_.inflight_count_max;
 }
 
 Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery) {
@@ -60,7 +69,8 @@ Broker::Core::offer(SessionId id, Session& session, Delivery delivery, Mono now,
             wait_for(id, session);
         return outcome;
     } else if (!is_up || conn->is_congested ||
-               (session.flow && (!session.flow->queue.empty() || !window_open(*conn, *session.flow)))) {
+               (session.flow &&
+                (!session.flow->queue.empty() || !window_open(*conn, *session.flow, *delivery.message)))) {
         return enqueue(session, std::move(delivery));
     }
     if (!delivery.is_direct && !host_.authorise(view(session), Action::receive, delivery.message->topic)) {
@@ -253,7 +263,8 @@ void Broker::Core::pump(SessionId id, Mono now) {
     Flow& flow = *session->flow;
     if (!resend(conn_id, *session, flow, now))
         return;
-    while (!flow.queue.empty() && !conn.is_congested && window_open(conn, flow)) {
+    while (!flow.queue.empty() && !conn.is_congested && window_open(conn, flow, *flow.queue.front().message)
+    ) {
         if (flow.queue.front().number > stable_) {
             wait_for(id, *session);
             break;
@@ -337,7 +348,25 @@ void Broker::Core::on_outbound_ack(
         flow.resend_from -= flow.resend_from > 0 ? 1 : 0;
     }
     if (!flow.queue.empty() || !flow.replays.empty() || flow.resend_from != flow.outbound.size())
-        pump(session_id, now);
+        pump_later(session_id, session);
+}
+
+/// At the end of the turn, once for all acknowledgements in it.
+void Broker::Core::pump_later(SessionId id, Session& session) {
+    if (session.is_pump_due)
+        return;
+    session.is_pump_due = true;
+    pumps_.push_back(id);
+}
+
+void Broker::Core::run_pumps(Mono now) {
+    for (const SessionId id : std::exchange(pumps_, {})) {
+        Session* const session = sessions_.find(id);
+        if (session == nullptr)
+            continue;
+        session->is_pump_due = false;
+        pump(id, now);
+    }
 }
 
 } // namespace brim::mqtt

@@ -261,6 +261,7 @@ struct Session {
     bool subscription_ids_available = true;
     bool is_replaying = false;                                ///< listed in Core::replaying_
     bool is_waiting = false;                                  ///< listed in Core::waiting_
+    bool is_pump_due = false;                                 ///< listed in Core::pumps_
     KeptId kept = 0;                                          ///< its name in the journal
     std::unique_ptr<std::vector<Subscription>> subscriptions; ///< in the order of their text; null for none
     std::unique_ptr<Flow> flow;

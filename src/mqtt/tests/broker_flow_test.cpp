@@ -129,6 +129,7 @@ TEST_CASE("a failed completion is told to MQTT 5 and ends 3.1.1") {
 TEST_CASE("[F-48] Receive Maximum: MQTT 5 over it is closed with 0x93, 3.1.1 is made to wait") {
     BrokerLimits limits;
     limits.inflight_count_max = 4;
+    limits.window_count_max = 4;
     Bench bench(limits);
     bench.host.judge = [](const ConnView&, const MessagePtr&, AckToken) { return Verdict::pending; };
     Peer five(bench);
@@ -181,6 +182,7 @@ TEST_CASE("[B-27] stray acknowledgements neither open the window nor end the ses
     for (const ProtocolVersion version : both) {
         BrokerLimits limits;
         limits.inflight_count_max = 3;
+        limits.window_count_max = 3;
         Bench bench(limits);
         Peer peer(bench, version);
         peer.join("p");
@@ -259,9 +261,53 @@ TEST_CASE("the client's Receive Maximum holds, acknowledgements in any order ope
     CHECK(bench.host.dropped.empty());
 }
 
+TEST_CASE("a MQTT 5 client that allows it has a wider window, for small messages; a 3.x client has not") {
+    BrokerLimits limits;
+    limits.inflight_count_max = 4;
+    limits.window_count_max = 10;
+    limits.window_bytes_each_max = 100;
+    const auto received = [](Peer& peer) {
+        int count = 0;
+        for (; !peer.is_quiet(); ++count)
+            peer.message();
+        return count;
+    };
+    for (const std::uint16_t receive_maximum : {std::uint16_t{65'535}, std::uint16_t{7}}) {
+        for (const std::size_t size : {std::size_t{100}, std::size_t{101}}) {
+            CAPTURE(size);
+            Bench bench(limits);
+            Peer five(bench);
+            Connect packet;
+            packet.client_id = "5";
+            packet.receive_maximum = receive_maximum;
+            five.join(packet);
+            five.subscribe("a", 1);
+            Peer four(bench, ProtocolVersion::v311);
+            four.join("4");
+            four.subscribe("a", 1);
+            for (int i = 0; i < 30; ++i)
+                bench.broker.publish(message("a", std::string(size, 'x'), 1), bench.host.now);
+            CHECK(received(five) == (size > 100 ? 4 : std::min<int>(10, receive_maximum)));
+            CHECK(received(four) == 4);
+            // All of one piece: what they make room for follows at its end, in order.
+            Bytes acks;
+            for (std::uint16_t id = 1; id <= 3; ++id) {
+                Ack ack;
+                ack.packet_id = id;
+                encode_ack(acks, PacketType::puback, ack, ProtocolVersion::v311); // success has one form
+            }
+            five.raw(acks);
+            four.raw(acks);
+            CHECK(received(five) == 3);
+            CHECK(received(four) == 3);
+        }
+    }
+}
+
 TEST_CASE("a client that never acknowledges its oldest message cannot widen the window without bound") {
     BrokerLimits limits;
     limits.inflight_count_max = 4;
+    limits.window_count_max = 4;
     Bench bench(limits);
     Peer peer(bench);
     peer.join("p");

@@ -44,6 +44,7 @@ TEST_CASE("[B-01] QoS 2 with one id again and again is one message; ids never re
 TEST_CASE("[B-01] each connection has its whole Receive Maximum, a session a bound of its own") {
     BrokerLimits limits;
     limits.inflight_count_max = 4;
+    limits.window_count_max = 4;
     limits.unreleased_count_max = 10;
     Bench bench(limits);
     std::uint16_t id = 0;

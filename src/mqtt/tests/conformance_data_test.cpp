@@ -286,6 +286,7 @@ TEST_CASE("[MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] an identifier to a clien
 TEST_CASE("[MQTT-2.2.1-4] the widest window leaves an identifier that is never acknowledged in use") {
     BrokerLimits limits;
     limits.inflight_count_max = 65'535;
+    limits.window_count_max = 65'535;
     Bench bench(limits);
     Peer peer(bench);
     peer.join("p");

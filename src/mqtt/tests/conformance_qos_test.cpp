@@ -382,6 +382,7 @@ TEST_CASE(
     for (const ProtocolVersion version : both_versions) {
         BrokerLimits limits;
         limits.inflight_count_max = 3;
+        limits.window_count_max = 3;
         Bench bench(limits);
         Peer one(bench, version);
         Peer two(bench, version);

@@ -184,6 +184,7 @@ TEST_CASE("[MQTT-3.8.4-3] [MQTT-3.8.4-4] [MQTT3-3.8.4-3] subscribing again repla
     for (const ProtocolVersion version : both_versions) {
         BrokerLimits limits;
         limits.inflight_count_max = 1;
+        limits.window_count_max = 1;
         Bench bench(limits);
         bench.broker.publish(message("a", "retained", 2, true), bench.host.now);
         Peer peer(bench, version);

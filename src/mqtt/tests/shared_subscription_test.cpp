@@ -67,6 +67,7 @@ TEST_CASE("[F-54] shared subscriptions: one member each in turn, online ones fir
 TEST_CASE("[F-54] what a member had not taken when its session ended goes to another member") {
     BrokerLimits limits;
     limits.inflight_count_max = 2;
+    limits.window_count_max = 2;
     Bench bench(limits);
     Peer dying(bench);
     dying.join("dying", true, 60);
@@ -97,6 +98,7 @@ TEST_CASE("[F-54] what a member had not taken when its session ended goes to ano
 TEST_CASE("[F-54] [MQTT-4.8.2-5] QoS 2 that was begun is not handed over, QoS 2 that waited is") {
     BrokerLimits limits;
     limits.inflight_count_max = 1;
+    limits.window_count_max = 1;
     Bench bench(limits);
     Peer dying(bench);
     dying.join("dying");

@@ -65,6 +65,7 @@ void run(std::uint64_t seed, ProtocolVersion version, std::uint8_t qos, Totals& 
     SeededRandom random(seed);
     BrokerLimits limits;
     limits.inflight_count_max = 8;
+    limits.window_count_max = 8;
     limits.queue_count_max = 100'000;
     Bench bench(limits);
     std::vector<AckToken> held;
