@@ -40,6 +40,7 @@ void Owner::connect() {
     answered_.clear();
     on_the_wire_.clear();
     released_again_.clear();
+    is_connack_read_ = false;
     is_forgotten_ = false;
     if (options.clean_start || (options.client_id.empty() && version_ != ProtocolVersion::v5))
         held_.clear();
@@ -135,7 +136,9 @@ void Owner::pass(const Said& said) {
             answered_.insert(said.packet_id);
         } else {
             ++pubrec_heard_[said.packet_id];
-            released_.insert(said.packet_id);
+            const auto is_it = [&said](const auto& each) { return each.second == said.packet_id; };
+            if (std::ranges::any_of(open_, is_it)) // else it is none of ours, and answered so
+                released_.insert(said.packet_id);
         }
         break;
     case PacketType::puback:
@@ -143,6 +146,7 @@ void Owner::pass(const Said& said) {
         answered_.insert(said.packet_id);
         break;
     case PacketType::connack:
+        is_connack_read_ = true;
         is_forgotten_ = said.qos == 0;
         if (is_forgotten_ && version_ != ProtocolVersion::v31) // which cannot say so
             held_.clear();
@@ -346,6 +350,11 @@ void Owner::send(ByteView bytes) {
 void Owner::on_connected(const Connack& connack) {
     require(is_open_ && is_up_ && client->connected());
     require(connack.reason == ReasonCode::success);
+    if (is_connack_read_)
+        return; // what it settled showed that
+    const Said* said = read_to([](const Said& each) { return each.type == PacketType::connack; });
+    require(said != nullptr);
+    pass(*said);
 }
 
 void Owner::on_settled(PublishTag tag, ReasonCode reason) {

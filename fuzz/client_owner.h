@@ -89,7 +89,8 @@ private:
     std::set<std::uint16_t> answered_;          ///< publish ids the server has acknowledged for good
     std::set<std::uint16_t> on_the_wire_;       ///< own publishes sent on this connection, not settled
     std::set<std::uint16_t> released_again_;    ///< own PUBREL said without a PUBREC on this connection
-    bool is_forgotten_ = false;                 ///< the server has no session of ours, or cannot say
+    bool is_connack_read_ = false;
+    bool is_forgotten_ = false; ///< the server has no session of ours, or cannot say
     // the session
     std::set<std::uint16_t> held_; ///< QoS 2 between our accepting it and the server's PUBREL
     std::map<mqtt::PublishTag, std::uint16_t> open_;
