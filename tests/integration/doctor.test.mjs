@@ -67,6 +67,10 @@ after(async () => {
 
 test('a healthy hub and edge: every check is there and well, over HTTP and over HTTPS', async () => {
   await until(async () => (await edge.status()).devices.every((/** @type {any} */ each) => each.online), 'the device is online');
+  await until(async () => {
+    const { store } = (await hub.call('GET', '/api/v1/system')).json;
+    return store.syncMsP50 > 0 && store.freeBytes > 0;
+  }, 'the hub has synced a report and looked at its disk');
   for (const env of [{ BRIM_CA_FILE: authority.cert }, { BRIM_URL: `https://localhost:${ports.https}`, BRIM_CA_FILE: authority.cert }]) {
     const { code, found, of } = await doctor(atEdge(), env);
     assert.deepEqual(found.filter((each) => each.level !== 'ok'), []);
