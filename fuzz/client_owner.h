@@ -20,9 +20,6 @@ namespace brim::fuzz {
 inline constexpr std::uint32_t client_packet_bytes_max = 2'048;
 inline constexpr std::uint16_t publish_ids = 32'768; // requests use the ids above
 
-/// Ends an input that meets what docs/fuzzing.md lists as open.
-struct KnownFinding {};
-
 /// One packet of the server that the client has not shown to have read yet.
 struct Said {
     mqtt::PacketType type = mqtt::PacketType::reserved;

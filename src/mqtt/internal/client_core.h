@@ -104,9 +104,11 @@ private:
     void handle_publish(const Frame& frame, Mono now);
     void handle_pubrel(const Frame& frame, Mono now);
     std::vector<InboundQos2>::iterator find_qos2(std::uint16_t packet_id);
+    bool is_pubrec_waiting(std::uint16_t packet_id);
+    bool is_repeated_qos2(std::uint16_t packet_id, Mono now);
     /// PUBLISH of this connection that have no last answer: what Receive Maximum is about. Those of earlier
     /// ones do not count, for the server may send again what came before them (MQTT 5 section 4.9).
-    std::size_t inbound_count() const;
+    std::size_t inbound_count();
     void handle_suback(const Frame& frame);
     void handle_unsuback(const Frame& frame);
     Result<void> send_request(PendingRequest pending, ByteView bytes, Mono now);

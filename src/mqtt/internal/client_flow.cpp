@@ -263,11 +263,34 @@ std::vector<Client::Core::InboundQos2>::iterator Client::Core::find_qos2(std::ui
     });
 }
 
-std::size_t Client::Core::inbound_count() const {
-    std::size_t count = acks_.size();
+std::size_t Client::Core::inbound_count() {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < acks_.size(); ++i)
+        count += acks_[i].is_ready && acks_[i].type == PacketType::pubrec ? 0 : 1; // that is in qos2_ already
     for (const InboundQos2& known : qos2_)
         count += known.connection == connection_ ? 1 : 0;
     return count;
+}
+
+bool Client::Core::is_pubrec_waiting(std::uint16_t packet_id) {
+    for (std::size_t i = 0; i < acks_.size(); ++i) {
+        if (acks_[i].packet_id == packet_id && acks_[i].type == PacketType::pubrec)
+            return true;
+    }
+    return false;
+}
+
+/// Answers a QoS 2 PUBLISH that the host was given before [MQTT-4.3.3-10]. While PUBREC waits, for the host
+/// or for its turn, that one answers both.
+bool Client::Core::is_repeated_qos2(std::uint16_t packet_id, Mono now) {
+    if (is_pubrec_waiting(packet_id))
+        return true;
+    const auto known = find_qos2(packet_id);
+    if (known == qos2_.end())
+        return false;
+    known->connection = connection_;
+    send_ack(PacketType::pubrec, packet_id, ReasonCode::success, now);
+    return true;
 }
 
 void Client::Core::handle_publish(const Frame& frame, Mono now) {
@@ -281,20 +304,8 @@ void Client::Core::handle_publish(const Frame& frame, Mono now) {
         return;
     }
     const std::uint16_t packet_id = packet->packet_id;
-    const auto known = packet->qos == 2 ? find_qos2(packet_id) : qos2_.end();
-    if (known != qos2_.end()) {
-        known->connection = connection_;
-        const bool is_waiting = [&] {
-            for (std::size_t i = 0; i < acks_.size(); ++i) {
-                if (acks_[i].packet_id == packet_id && acks_[i].type == PacketType::pubrec)
-                    return true;
-            }
-            return false;
-        }();
-        if (!is_waiting)
-            send_ack(PacketType::pubrec, packet_id, ReasonCode::success, now);
+    if (packet->qos == 2 && is_repeated_qos2(packet_id, now))
         return;
-    }
     if (packet->qos != 0) {
         if (inbound_count() >= std::max<std::uint16_t>(1, options_.receive_maximum)) {
             refuse({ReasonCode::receive_maximum_exceeded, "more messages than our Receive Maximum"});
@@ -346,6 +357,10 @@ void Client::Core::handle_pubrel(const Frame& frame, Mono now) {
     const Decoded<Ack> packet = decode_ack(frame, version_, codec_limits_);
     if (!packet) {
         refuse(packet.error());
+        return;
+    }
+    if (is_pubrec_waiting(packet->packet_id)) {
+        refuse({ReasonCode::protocol_error, "a PUBREL before our PUBREC"});
         return;
     }
     const auto place = find_qos2(packet->packet_id);

@@ -191,6 +191,50 @@ TEST_CASE("QoS 2 messages of an earlier connection do not count for our Receive 
     CHECK(line.host.closes.size() == 1);
 }
 
+TEST_CASE("[B-57] a QoS 2 message that comes again before its PUBREC is the same message") {
+    Line line;
+    line.up();
+    line.host.acknowledges = false;
+    line.publish(2, 3);
+    line.publish(2, 3);
+    CHECK(line.host.messages.size() == 1);
+    CHECK(line.host.out.empty());
+    line.client.acknowledge(3, line.now);
+    CHECK(line.take_ack(PacketType::pubrec).packet_id == 3);
+    CHECK(line.host.out.empty());
+    line.ack(PacketType::pubrel, 3);
+    CHECK(line.take_ack(PacketType::pubcomp).packet_id == 3);
+    line.publish(2, 3);
+    CHECK(line.host.messages.size() == 2);
+}
+
+TEST_CASE("[B-57] a server that releases what has no PUBREC yet is left") {
+    Line line;
+    line.up();
+    line.host.acknowledges = false;
+    line.publish(2, 3);
+    line.ack(PacketType::pubrel, 3);
+    REQUIRE(line.host.closes.size() == 1);
+    CHECK(line.host.closes[0].code == Errc::malformed);
+}
+
+TEST_CASE("a QoS 2 message that waits for one before it counts once for our Receive Maximum") {
+    ClientOptions options;
+    options.receive_maximum = 4;
+    Line line(ProtocolVersion::v5, options);
+    line.up();
+    line.host.acknowledges = false;
+    line.publish(1, 1); // the host takes its time
+    line.host.acknowledges = true;
+    line.publish(2, 2);
+    line.publish(2, 3);
+    line.publish(2, 4);
+    CHECK(line.host.closes.empty());
+    CHECK(line.host.messages.size() == 4);
+    line.publish(2, 5);
+    CHECK(line.host.closes.size() == 1);
+}
+
 TEST_CASE("a clean start forgets what was received even when its CONNACK is lost") {
     ClientOptions options;
     options.session_expiry_s = 100;
