@@ -9,8 +9,10 @@
 #include <cstring>
 #include <dirent.h>
 #include <fstream>
+#include <link.h>
 #include <memory>
 #include <string>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -51,6 +53,27 @@ ProcessCost process_cost() {
     if (::getrusage(RUSAGE_SELF, &usage) == 0)
         cost.cpu = since_zero(usage.ru_utime) + since_zero(usage.ru_stime);
     return cost;
+}
+
+void release_startup_pages() noexcept {
+    const auto release = [](dl_phdr_info* object, std::size_t, void*) {
+        const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+            const auto& part = object->dlpi_phdr[i];
+            // Never one that is written to, at a relocation either: those pages are in no file. Of the others
+            // only whole pages, which are nobody else's.
+            if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0)
+                continue;
+            const std::uintptr_t begin = (object->dlpi_addr + part.p_vaddr + page - 1) & ~(page - 1);
+            const std::uintptr_t end = (object->dlpi_addr + part.p_vaddr + part.p_memsz) & ~(page - 1);
+            if (begin < end) // an address of the linker, not of an object of ours
+                ::madvise(
+                    reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED
+                ); // NOLINT(performance-no-int-to-ptr)
+        }
+        return 0;
+    };
+    dl_iterate_phdr(release, nullptr);
 }
 
 void register_process_metrics(Metrics& metrics) {
@@ -119,6 +142,7 @@ Duration watchdog_interval() {
 }
 
 void Supervised::ready() {
+    release_.start(start_is_over, [] { release_startup_pages(); });
     tell("READY=1");
     feed();
 }

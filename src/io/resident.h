@@ -26,6 +26,10 @@ ProcessCost process_cost();
 /// a hub at a thousand clients. Returns the limit in force.
 std::uint64_t raise_descriptor_limit() noexcept;
 
+/// Unmaps the read-only pages of the program and its libraries: code that only ran at the start need not stay
+/// in RAM. What is used again comes back from the page cache at its next use. Costs some hundred page faults.
+void release_startup_pages() noexcept;
+
 /// Registers brim_process_resident_bytes, brim_process_open_descriptors, brim_process_cpu_seconds and
 /// brim_process_threads, read when scraped.
 void register_process_metrics(Metrics& metrics);
@@ -41,18 +45,22 @@ Duration watchdog_interval();
 /// in between. Loop thread only.
 class Supervised {
 public:
-    Supervised(Loop& loop, Log& log) : log_(log), watchdog_(loop) {}
+    Supervised(Loop& loop, Log& log) : log_(log), watchdog_(loop), release_(loop) {}
 
+    /// Also gives back what only the start needed, start_is_over later.
     void ready();
 
     void stopping() { tell("STOPPING=1"); }
 
 private:
+    static constexpr std::chrono::seconds start_is_over{1};
+
     void tell(std::string_view state);
     void feed();
 
     Log& log_;
     Timer watchdog_;
+    Timer release_;
 };
 
 } // namespace brim::io

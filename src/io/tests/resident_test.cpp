@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <sys/resource.h>
 
 namespace brim::io {
@@ -18,6 +20,16 @@ TEST_CASE("the soft limit of open descriptors is raised to the hard one") {
     REQUIRE(getrlimit(RLIMIT_NOFILE, &after) == 0);
     CHECK(after.rlim_cur == before.rlim_max);
     REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
+TEST_CASE("pages of code that only ran at the start are given back, and come back when they are needed") {
+    const std::uint64_t before = process_cost().resident_bytes;
+    release_startup_pages();
+    const std::uint64_t after = process_cost().resident_bytes;
+    CHECK(after < before);
+    // Everything goes on: exceptions, the heap, the libraries.
+    CHECK_THROWS_AS(throw std::runtime_error("x"), std::runtime_error);
+    CHECK(std::to_string(before) != std::to_string(after));
 }
 
 } // namespace brim::io
