@@ -23,12 +23,11 @@ std::vector<ConfigKey> client_limit_keys(std::string_view section, std::int64_t 
     using enum ConfigType;
     std::vector<ConfigKey> keys{
         {"packet_bytes_max", size, words("262KiB"), "Largest packet.", 1'024, packet_bytes_high},
-        {"inflight_max", integer, whole(128), "Unacknowledged messages per session and direction.", 1, 65'535
-        },
+        {"inflight_max", integer, whole(128), "Unacknowledged messages of a client.", 1, 65'535},
         {"window_max",
          integer,
          whole(1'024),
-         "The same to an MQTT 5 client that allows it, beyond inflight_max up to 4 KiB each.",
+         "The same on their way to a client, beyond inflight_max up to 4 KiB each.",
          1,
          65'535},
         {"queue_max", integer, whole(1'000), "Messages waiting per session.", 1, 10'000'000},

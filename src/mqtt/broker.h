@@ -29,10 +29,9 @@ using AckToken = std::uint64_t;
 struct BrokerLimits {
     std::uint32_t packet_bytes_max = 268'288; ///< 256 KiB of payload and room for topic and properties
     std::uint32_t preauth_packet_bytes_max =
-        8'192; ///< before CONNECT was accepted, judged from the header alone
-    /// From a client, sent as Receive Maximum; to one of 3.x, which cannot say how much it takes.
-    std::uint16_t inflight_count_max = 128;
-    /// To a MQTT 5 client whose Receive Maximum allows it; beyond inflight_count_max only small ones
+        8'192;                              ///< before CONNECT was accepted, judged from the header alone
+    std::uint16_t inflight_count_max = 128; ///< per session, from a client; sent as Receive Maximum
+    /// The same to a client, as far as its Receive Maximum allows; beyond inflight_count_max only small ones
     /// (window_bytes_each_max), for what a client reads and does not acknowledge stays in memory.
     std::uint16_t window_count_max = 1'024;
     std::uint32_t window_bytes_each_max = 4'096;

@@ -71,7 +71,7 @@ void Broker::Core::accept(ConnId id, const Admission& admission, Mono now) {
     const Session& session = *sessions_.find(session_id);
     conn->stage = Stage::up;
     conn->session = session_id;
-    conn->receive_maximum = std::min(pending->receive_maximum, window_max(conn->version));
+    conn->receive_maximum = std::min(pending->receive_maximum, window_max());
     conn->alias_out_max = std::min(pending->topic_alias_max, limits_.topic_alias_max);
     conn->last_packet = now;
     conn->up_since_s = static_cast<std::uint32_t>(ms_of(now) / 1'000);

@@ -191,7 +191,7 @@ private:
     Offered offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
     Offered enqueue(Session& session, Delivery delivery);
     bool window_open(const Conn& conn, Flow& flow, const Message& next) const;
-    std::uint16_t window_max(ProtocolVersion version) const;
+    std::uint16_t window_max() const;
     void pump_later(SessionId id, Session& session);
     void run_pumps(Mono now);
     bool send_window(

@@ -24,13 +24,12 @@ bool Broker::Core::window_open(const Conn& conn, Flow& flow, const Message& next
     const std::uint16_t widest =
         is_small ? conn.receive_maximum : std::min(conn.receive_maximum, limits_.inflight_count_max);
     return flow.unacked < widest && flow.resend_from == flow.outbound.size() &&
-           flow.outbound.size() < std::min(std::size_t{window_max(conn.version)} * span_factor, span_max);
+           flow.outbound.size() < std::min(std::size_t{window_max()} * span_factor, span_max);
 }
 
 /// Unacknowledged messages on their way to a client that says nothing of it.
-std::uint16_t Broker::Core::window_max(ProtocolVersion version) const {
-    return version == ProtocolVersion::v5 ? std::max(limits_.window_count_max, limits_.inflight_count_max)
-                                          : limits_.inflight_count_max;
+std::uint16_t Broker::Core::window_max() const {
+    return std::max(limits_.window_count_max, limits_.inflight_count_max);
 }
 
 Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery) {

@@ -94,8 +94,7 @@ bool Broker::Core::restore_flow(Session& session, RestoredSession& kept, Mono no
         );
     }
     // What may have been sent has its place in the window, under the identifier it had.
-    // The widest there may have been, whatever the client spoke.
-    const std::uint64_t span = std::min(window_max(ProtocolVersion::v5) * span_factor, span_max);
+    const std::uint64_t span = std::min(window_max() * span_factor, span_max);
     const std::uint64_t first = kept.places.empty() ? kept.next_sequence : kept.places.front().sequence;
     std::uint64_t end = std::max(first, std::min(kept.sent_below, first + span));
     for (const RestoredPlace& place : kept.places)
