@@ -134,6 +134,26 @@ void BrokerModel::check_once(std::size_t who) {
     }
 }
 
+/// What another member of a shared subscription left behind comes after what was the receiver's own.
+bool BrokerModel::is_inherited(std::size_t who, const Receipt& receipt) const {
+    const auto has_left = [&](const Wish& own, const ClientFacts& other) {
+        return std::ranges::any_of(other.wishes, [&](const Wish& wish) {
+            const bool may_be_over = wish.doubted && wish.doubted.before(receipt.arrived);
+            return wish.group == own.group && (may_be_over || other.expiry_s == 0);
+        });
+    };
+    const std::vector<ClientFacts>& clients = recorder_.clients();
+    return std::ranges::any_of(clients[who].wishes, [&](const Wish& own) {
+        if (own.group.empty() || !topic_matches(own.filter, receipt.topic))
+            return false;
+        for (std::size_t other = 0; other < clients.size(); ++other) {
+            if (other != who && has_left(own, clients[other]))
+                return true;
+        }
+        return false;
+    });
+}
+
 /// First deliveries of one publisher, topic and QoS come in the order they were sent in.
 void BrokerModel::check_order(std::size_t who) {
     const ClientFacts& facts = recorder_.clients()[who];
@@ -155,7 +175,7 @@ void BrokerModel::check_order(std::size_t who) {
             continue;
         std::uint64_t& before =
             last[{receipt.generation, sent->publisher, sent->topic, sent->qos * 3 + receipt.qos}];
-        if (receipt.number < before)
+        if (receipt.number < before && !is_inherited(who, receipt))
             report(3, facts.name + " got " + name_of(*sent) + " after " + std::to_string(before));
         before = std::max(before, receipt.number);
     }
@@ -200,6 +220,11 @@ std::uint64_t BrokerModel::retained_before(const Moment& moment, const std::stri
     for (const SentMessage* sent : retained_.at(topic)) {
         if (sent->is_acked && sent->settled.before(moment))
             last = sent->number;
+    }
+    // What the disk refused and its publisher sent again came after what was taken meanwhile.
+    for (const SentMessage* sent : retained_.at(topic)) {
+        if (sent->met_bad_disk && sent->sendings > 1)
+            last = std::min(last, sent->number);
     }
     return last;
 }
@@ -338,8 +363,9 @@ void BrokerModel::check_group(const std::string& group) {
                 // A member whose session ended took with it what nobody may inherit, and what was not on
                 // disk when the broker died.
                 const bool has_heirs = wish.qos != 2 && facts->expiry_s != 0;
+                const bool is_unsafe = !has_heirs || sent.met_bad_disk;
                 is_excused = is_excused ||
-                             (!has_heirs && wish.doubted && sent.submitted.before(wish.doubted)) ||
+                             (is_unsafe && wish.doubted && sent.submitted.before(wish.doubted)) ||
                              (wish.release_asked && sent.submitted.before(wish.release_asked));
                 is_excused = is_excused || is_banned(*facts, sent.topic, sent.submitted) || wish.qos == 0;
             }

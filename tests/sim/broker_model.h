@@ -27,6 +27,7 @@ private:
     void check_receipts(std::size_t who);
     void check_receipt(const ClientFacts& facts, const Receipt& receipt);
     void check_once(std::size_t who);
+    bool is_inherited(std::size_t who, const Receipt& receipt) const;
     void check_order(std::size_t who);
     void check_delivered(std::size_t who);
     void check_retained_answers(std::size_t who);

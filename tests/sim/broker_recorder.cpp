@@ -238,8 +238,17 @@ void BrokerRecorder::broker_lost(std::string_view session_key, std::uint64_t att
 void BrokerRecorder::broker_dropped(
     std::string_view session_key, std::string_view reason, std::uint64_t count
 ) {
-    if (ClientFacts* facts = by_name(session_key))
-        facts->dropped[std::string(reason)] += count;
+    ClientFacts* const facts = by_name(session_key);
+    if (facts == nullptr)
+        return;
+    facts->dropped[std::string(reason)] += count;
+    if (reason != "not_stored")
+        return;
+    // Refused for the disk's sake; if the publisher does not hear of it, it sends the message again.
+    for (const auto& [number, message] : open_) {
+        if (&clients_[message->publisher] == facts)
+            message->met_bad_disk = true;
+    }
 }
 
 void BrokerRecorder::broker_died() {

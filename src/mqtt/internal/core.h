@@ -328,6 +328,7 @@ private:
     void set_rate(Conn& conn, const Admission& admission);
     void charge(ConnId id, Conn& conn, std::size_t size, Mono now);
     void run_throttle_timer(ConnId id, Mono now);
+    bool must_wait_for_journal(Session& session);
     void run_conn_timer(ConnId id, Mono now);
     void run_session_timer(SessionId id, Mono due, Mono now);
 

@@ -169,3 +169,32 @@ TEST_CASE("[F-54] [F-05] what is handed over is kept for a member that is away, 
     CHECK(join_kept(rig, heir, "heir").session_present);
     CHECK(taken(heir) == std::multiset<std::string>{"one", "two"});
 }
+
+TEST_CASE("[F-54] while the disk takes nothing a session whose messages others inherit does not end") {
+    KeptRig rig;
+    rig.start();
+    Peer dying(*rig.bench);
+    join_kept(rig, dying, "dying", false, 5);
+    subscribe_kept(rig, dying, "$share/g/t", 1);
+    Peer heir(*rig.bench);
+    join_kept(rig, heir, "heir");
+    dying.cut();
+    rig.broker().publish(message("t", "promised", 1), rig.host().now);
+    rig.run();
+    subscribe_kept(rig, heir, "$share/g/t", 1);
+    heir.cut();
+    rig.run();
+    rig.disk().add_fault({.kind = io::DiskFault::Kind::io_error, .op = io::DiskOp::sync, .times = 1'000'000});
+    Peer tries(*rig.bench);
+    tries.join("tries", true, 0);
+    tries.publish("r", "x", 1, 1, true); // retained: the journal notices
+    rig.pass(std::chrono::seconds{20});
+    CHECK(rig.broker().stats().sessions == 3);
+    rig.disk().clear_faults();
+    rig.pass(std::chrono::seconds{60});
+    CHECK(rig.broker().stats().sessions == 2);
+    rig.restart();
+    Peer back(*rig.bench);
+    CHECK(join_kept(rig, back, "heir").session_present);
+    CHECK(taken(back) == std::multiset<std::string>{"promised"});
+}
