@@ -138,8 +138,8 @@ void BrokerModel::check_once(std::size_t who) {
 bool BrokerModel::is_inherited(std::size_t who, const Receipt& receipt) const {
     const auto has_left = [&](const Wish& own, const ClientFacts& other) {
         return std::ranges::any_of(other.wishes, [&](const Wish& wish) {
-            const bool may_be_over = wish.doubted && wish.doubted.before(receipt.arrived);
-            return wish.group == own.group && (may_be_over || other.expiry_s == 0);
+            // Its client may learn only later that its session was over.
+            return wish.group == own.group && (wish.doubted || other.expiry_s == 0);
         });
     };
     const std::vector<ClientFacts>& clients = recorder_.clients();
