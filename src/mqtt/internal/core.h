@@ -370,6 +370,7 @@ private:
     std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
     std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
     std::vector<SessionId> pumps_;      ///< sessions whose window has opened in this turn
+    std::vector<SessionId> pumping_;    ///< of run_pumps(), which does not nest
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
     std::vector<CachedMatches> cached_; ///< by a hash of the topic
     SubscriptionTree::Matches scratch_matches_;

@@ -359,13 +359,15 @@ void Broker::Core::pump_later(SessionId id, Session& session) {
 }
 
 void Broker::Core::run_pumps(Mono now) {
-    for (const SessionId id : std::exchange(pumps_, {})) {
+    pumping_.swap(pumps_); // both keep their memory: this is done for each piece that came in
+    for (const SessionId id : pumping_) {
         Session* const session = sessions_.find(id);
         if (session == nullptr)
             continue;
         session->is_pump_due = false;
         pump(id, now);
     }
+    pumping_.clear();
 }
 
 } // namespace brim::mqtt
