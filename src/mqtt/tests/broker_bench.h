@@ -192,6 +192,8 @@ struct Received {
     Frame frame() const { return {type, flags, body}; }
 };
 
+inline constexpr ProtocolVersion both[] = {ProtocolVersion::v311, ProtocolVersion::v5};
+
 /// One client connection in raw bytes.
 class Peer {
 public:

@@ -11,12 +11,6 @@ using namespace brim;
 using namespace brim::mqtt;
 using namespace brim::mqtt::bench;
 
-namespace {
-
-constexpr ProtocolVersion both[] = {ProtocolVersion::v311, ProtocolVersion::v5};
-
-} // namespace
-
 TEST_CASE("acknowledgements that wait for the host leave in the order the messages came") {
     for (const ProtocolVersion version : both) {
         Bench bench;

@@ -10,8 +10,6 @@ using namespace brim::mqtt::bench;
 
 namespace {
 
-constexpr ProtocolVersion both[] = {ProtocolVersion::v311, ProtocolVersion::v5};
-
 SubscribeFilter wanting(std::string_view filter, std::uint8_t qos = 0) {
     SubscribeFilter wanted;
     wanted.filter = filter;

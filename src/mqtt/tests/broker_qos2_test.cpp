@@ -2,20 +2,11 @@
 
 #include "mqtt/tests/broker_bench.h"
 
-#include "base/random.h"
-
-#include <map>
 #include <memory>
 
 using namespace brim;
 using namespace brim::mqtt;
 using namespace brim::mqtt::bench;
-
-namespace {
-
-constexpr ProtocolVersion both[] = {ProtocolVersion::v311, ProtocolVersion::v5};
-
-} // namespace
 
 TEST_CASE("[B-01] QoS 2 with one id again and again is one message; ids never released are bounded") {
     for (const ProtocolVersion version : both) {
