@@ -14,8 +14,8 @@ if(CCACHE)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
-set(BRIM_SANITIZE "" CACHE STRING "Sanitizers: address, thread, fuzzer or empty")
-set(BRIM_FUZZ_FLAVOUR "checked" CACHE STRING "Of the fuzzer: checked (address, undefined) or fast (undefined, by trap)")
+# address is for the unit tests and the fuzz targets, which share their libraries; coverage is for long runs of the latter.
+set(BRIM_SANITIZE "" CACHE STRING "address (and undefined, clang only), thread, coverage (undefined by trap, clang only) or empty")
 add_library(brim_flags INTERFACE)
 target_compile_options(brim_flags INTERFACE
     -Wall -Wextra -Wshadow -Werror
@@ -25,26 +25,26 @@ target_compile_options(brim_flags INTERFACE
     # libstdc++ 12's own std::stable_sort, as clang sees it.
     $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
     -fno-omit-frame-pointer -fstack-protector-strong)
-if(BRIM_SANITIZE STREQUAL "address")
-    target_compile_options(brim_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
-    target_link_options(brim_flags INTERFACE -fsanitize=address,undefined)
-elseif(BRIM_SANITIZE STREQUAL "thread")
+if(BRIM_SANITIZE STREQUAL "thread")
     target_compile_options(brim_flags INTERFACE -fsanitize=thread)
     target_link_options(brim_flags INTERFACE -fsanitize=thread)
-elseif(BRIM_SANITIZE STREQUAL "fuzzer")
-    if(BRIM_FUZZ_FLAVOUR STREQUAL "fast")
-        set(BRIM_FUZZ_CHECKS -fsanitize=undefined -fsanitize-trap=undefined)
-        # Its runtime has what coverage needs where libFuzzer's is not linked: in the programs.
-        target_link_options(brim_flags INTERFACE -fsanitize=undefined)
+elseif(BRIM_SANITIZE)
+    if(BRIM_SANITIZE STREQUAL "coverage")
+        set(BRIM_CHECKS -fsanitize=undefined -fsanitize-trap=undefined)
     else()
-        set(BRIM_FUZZ_CHECKS -fsanitize=address,undefined -fno-sanitize-recover=all)
-        target_link_options(brim_flags INTERFACE -fsanitize=address,undefined)
+        set(BRIM_CHECKS -fsanitize=address,undefined -fno-sanitize-recover=all)
     endif()
-    target_compile_options(brim_flags INTERFACE -fsanitize=fuzzer-no-link ${BRIM_FUZZ_CHECKS})
+    target_compile_options(brim_flags INTERFACE -fsanitize=fuzzer-no-link ${BRIM_CHECKS})
+    # The runtime of these has what coverage needs where libFuzzer's is not linked: in the tests and the programs.
+    target_link_options(brim_flags INTERFACE ${BRIM_CHECKS})
     target_compile_definitions(brim_flags INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
+if(BRIM_SANITIZE)
+    # For what their allocators make meaningless; compilers do not agree on a name of their own.
+    target_compile_definitions(brim_flags INTERFACE BRIM_SANITIZED)
+endif()
 find_program(MOLD mold)
-if(MOLD AND NOT BRIM_SANITIZE STREQUAL "fuzzer")
+if(MOLD AND NOT BRIM_SANITIZE STREQUAL "coverage")
     target_link_options(brim_flags INTERFACE -fuse-ld=mold)
 endif()
 

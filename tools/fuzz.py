@@ -54,7 +54,7 @@ class Run:
 def flavour_of(build: pathlib.Path) -> str:
     """ "checked" has the address sanitizer, "fast" has not."""
     cache = (build / "CMakeCache.txt").read_text(encoding="utf-8")
-    return "fast" if re.search(r"^BRIM_FUZZ_FLAVOUR:\w+=fast$", cache, re.M) else "checked"
+    return "fast" if re.search(r"^BRIM_SANITIZE:\w+=coverage$", cache, re.M) else "checked"
 
 
 def execute(program: pathlib.Path, *arguments: str, limit: float) -> Run:
@@ -213,7 +213,7 @@ def on_signal(_number: int, _frame: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "fuzz")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "asan")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--executions", type=int, help="until so many of each target are in the ledger")
     parser.add_argument("--campaign", action="store_true", help="as many of each as we want: packet readers first, then the quick ones")

@@ -60,8 +60,8 @@ def check_unfinished() -> list[str]:
     return found
 
 
-# Which build's compile commands: a plain build before one with sanitizers; the fuzz targets are in build/fuzz only.
-BUILDS = ("dev", "release", "asan", "tsan", "fuzz")
+# Which build's compile commands: a plain build before one with sanitizers; the fuzz targets are in build/asan only.
+BUILDS = ("dev", "release", "tsan", "asan")
 TIDY_SECONDS = 210
 # A test is as long as its story.
 TEST_CHECKS = "-readability-function-size"

@@ -91,8 +91,8 @@ def lint() -> Outcome:
 
 def tidy() -> Outcome:
     """clang-tidy on the files changed last: it needs compile commands, and those of the fuzz targets are a build's own."""
-    if not (ROOT / "build/fuzz/build.ninja").exists():
-        code, out = run(["cmake", "--preset", "fuzz"])
+    if not (ROOT / "build/asan/build.ninja").exists():
+        code, out = run(["cmake", "--preset", "asan"])
         if code != 0:
             print(tail(out))
             return Outcome(failed=1)
@@ -220,10 +220,10 @@ def bench_runs() -> Outcome:
 
 
 def fuzz() -> Outcome:
-    built = dev("compile", "fuzz")
+    built = dev("compile", "asan", "fuzzers")
     if built.failed:
         return built
-    code, out = run([sys.executable, "tools/fuzz.py", "--build", "build/fuzz", "--seconds", str(FUZZ_SECONDS)], limit=1200)
+    code, out = run([sys.executable, "tools/fuzz.py", "--build", "build/asan", "--seconds", str(FUZZ_SECONDS)], limit=1200)
     found = re.search(r"fuzz: (\d+) passed, (\d+) failed", out)
     if code != 0 or not found:
         print(tail(out, 60))

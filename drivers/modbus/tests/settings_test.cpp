@@ -236,7 +236,7 @@ TEST_CASE("[modbus-config-9] the example's configuration is one without complain
         MESSAGE(complaint);
     CHECK(settings->complaints.empty());
     CHECK(settings->channels.at(0).devices.at(0).points.size() == 6);
-    const auto model = thing::Model::parse((*Json::parse(text.str()))["models"]["modbusdemo"]);
-    REQUIRE_MESSAGE(model.has_value(), (model ? std::string() : model.error().text()));
-    CHECK(model->properties().size() == 6);
+    const auto parsed = thing::Model::parse((*Json::parse(text.str()))["models"]["modbusdemo"]);
+    REQUIRE_MESSAGE(parsed.has_value(), (parsed ? std::string() : parsed.error().text()));
+    CHECK(parsed->properties().size() == 6);
 }

@@ -22,7 +22,7 @@ struct Processes final : io::Processes {
 
         io::LimitKind limit_kind() const override { return io::LimitKind::none; }
 
-        void terminate(Duration grace) override { all_.grace = grace; }
+        void terminate(Duration within) override { all_.grace = within; }
 
         bool signal(int) override { return true; }
 

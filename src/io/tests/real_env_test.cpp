@@ -9,7 +9,7 @@
 using namespace brim;
 
 // The sanitizers bring allocators of their own.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef BRIM_SANITIZED
 TEST_CASE("the memory of password hashes goes back to the system") {
     SystemClock clock;
     Log log(clock, {});

@@ -101,8 +101,9 @@ TEST_CASE("[MQTT-4.7.3-4] topics are compared byte by byte: case, accents, slash
         "a/../a/b",
         "a%2Fb",
         "\xEF\xBC\xA1",
-        "\xEF\xBB\xBF"
-        "a/b"
+        // A literal of its own: "a" would be read as a digit of the escape.
+        ("\xEF\xBB\xBF"
+         "a/b")
     };
     for (const ProtocolVersion version : both_versions) {
         Bench bench;
