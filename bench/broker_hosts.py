@@ -23,6 +23,7 @@ class Kind:
 
     tls: bool = False
     durable: bool = False  # mosquitto keeps sessions in a file; ours always does
+    loops: int = 1  # of ours
     bare: tuple[str, ...] = ("forward",)  # arguments of the bare loop
 
 
@@ -78,7 +79,7 @@ class Brokers:
 
     def hub_command(self, port: int, folder: pathlib.Path, kind: Kind) -> list[str]:
         config = folder / "hub.toml"
-        config.write_text(f'[hub]\ndata_dir = "{folder}/data"\n' + self.listener(port, kind))
+        config.write_text(f'[hub]\ndata_dir = "{folder}/data"\ntransport_loops = {kind.loops - 1}\n' + self.listener(port, kind))
         return [self.hub, "run", "--config", str(config)]
 
     def edge_command(self, port: int, folder: pathlib.Path) -> list[str]:

@@ -15,7 +15,7 @@ from broker_crowds import connects, stalled, storm
 from broker_hosts import BROKERS, Brokers, Kind
 from broker_memory import after_start, idle
 from broker_rounds import Bench
-from broker_traffic import Traffic, durable, latency, traffic
+from broker_traffic import Traffic, durable, latency, traffic, two_loops
 from rows import BenchError, Row, Settings, print_table
 
 FANIN = ("fanin", "-P", "10", "-S", "1", "-w", "100")
@@ -28,6 +28,9 @@ LOADS: list[tuple[str, Traffic, tuple[int, ...]]] = [
     ("200 pairs x 1 outstanding", Traffic(("pairs", "-P", "200", "-w", "1"), Kind(bare=("forward", "--pairs"))), (0, 1)),
     ("fan-in 10 x 100 outstanding over TLS", Traffic((*FANIN, "--tls"), Kind(tls=True), BROKERS), (0, 1)),
 ]
+
+# Of LOADS, by name: what can be batched, and what cannot.
+ON_TWO_LOOPS = ("fan-in 10 x 100 outstanding", "fan-out 1 -> 100", "200 pairs x 1 outstanding")
 
 MISSES = "each publish to a new topic"
 
@@ -46,6 +49,10 @@ def cases(quick: bool) -> list[Case]:
         for qos in levels:
             title = f"{name}, QoS {qos}"
             made.append(Case(title, functools.partial(traffic, name=title, load=load, qos=qos)))
+    for name, load, levels in LOADS:
+        for qos in levels[:2] if name in ON_TWO_LOOPS else ():
+            title = f"two loops beside one: {name}, QoS {qos}"
+            made.append(Case(title, functools.partial(two_loops, name=title, load=load, qos=qos)))
     for count in (10_000,) if quick else (1, 100, 10_000, 100_000):
         for title, wild in ((f"beside {count:,} subscriptions", ()), (f"beside {count:,} wildcard subscriptions", ("--wild",))):
             load = Traffic(FANIN, beside=("--extra", str(count), *wild))

@@ -1,7 +1,7 @@
 """Messages through a broker: how many a CPU-second carries, how long they take, how many the disk lets through."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker_hosts import BROKERS, WHO, Broker, Kind
 from broker_rounds import Bench, Result, Samples, gather, row_of
@@ -24,6 +24,17 @@ def traffic(bench: Bench, name: str, load: Traffic, qos: int) -> list[Row]:
         return bench.load(broker, [*load.load, *beside], qos)
 
     return [row_of(name, "deliveries/cpu-s", bench.in_turn(load.whos, load.kind, measure), "out_per_bcpu")]
+
+
+def two_loops(bench: Bench, name: str, load: Traffic, qos: int) -> list[Row]:
+    """Sockets on a second loop (ours) beside all on one (peer): what the mail between them costs, and what it brings."""
+    samples: Samples = {}
+    for _ in range(bench.settings.rounds):
+        for who, loops in (("ours", 2), ("peer", 1)):
+            kind = replace(load.kind, loops=loops)
+            gather(samples, {who: bench.in_turn(("ours",), kind, lambda broker: bench.load(broker, list(load.load), qos), rounds=1)["ours"]})
+        gather(samples, bench.in_turn(("limit",), load.kind, lambda broker: bench.load(broker, list(load.load), qos), rounds=1))
+    return [row_of(name, "deliveries/cpu-s", samples, "out_per_bcpu"), row_of(f"{name}, time", "deliveries/s", samples, "out_per_s")]
 
 
 def latency(bench: Bench, name: str) -> list[Row]:

@@ -106,8 +106,9 @@ def compare(plant: Plant, figures: dict[str, Any], cuts: list[int]) -> None:
         print(f"missing: {key}", file=sys.stderr)
 
 
-def check(build: pathlib.Path, keep: bool) -> int:
+def check(build: pathlib.Path, keep: bool, transport_loops: int) -> int:
     plant = Plant(build)
+    plant.transport_loops = transport_loops
     figures: dict[str, Any] = {}
     good = False
     try:
@@ -166,8 +167,9 @@ def main() -> int:
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--keep", action="store_true", help="leave logs and data behind")
+    parser.add_argument("--transport-loops", type=int, default=0, help="with --check: further threads for sockets, of hub and edge each")
     options = parser.parse_args()
-    return check(options.build, options.keep) if options.check else show(options.build)
+    return check(options.build, options.keep, options.transport_loops) if options.check else show(options.build)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,7 @@ class Plant:
         self.edge: Process | None = None
         self.slave: Process | None = None
         self.slave_port = 0
+        self.transport_loops = 0  # of hub and edge each
 
     def program(self, name: str) -> str:
         found = list(self.build.rglob(name))
@@ -144,7 +145,7 @@ class Plant:
     def start_hub(self) -> None:
         config = self.folder / "hub.toml"
         config.write_text(
-            f'[hub]\ndata_dir = "{self.folder}/hub"\n'
+            f'[hub]\ndata_dir = "{self.folder}/hub"\ntransport_loops = {self.transport_loops}\n'
             f'[[listener]]\nprotocol = "mqtt"\naddress = "127.0.0.1:{self.mqtt_port}"\n'
             f'[[listener]]\nprotocol = "http"\naddress = "127.0.0.1:{self.http_port}"\n'
         )
@@ -215,7 +216,7 @@ class Plant:
         (self.folder / "host.json").write_text(json.dumps(settings))
         product, name = self.GATEWAY.split("/")
         text = (
-            f'[edge]\ndata_dir = "{self.folder}/edge"\n'
+            f'[edge]\ndata_dir = "{self.folder}/edge"\ntransport_loops = {self.transport_loops}\n'
             f'[identity]\nproduct_key = "{product}"\ndevice_name = "{name}"\ndevice_secret = "file:{self.folder}/gateway.secret"\n'
             f'[uplink]\nurl = "mqtt://127.0.0.1:{self.mqtt_port}"\nkeepalive = "30s"\nbackoff_min = "200ms"\nbackoff_max = "2s"\n'
             f'[bus]\nsocket = "unix:{self.folder}/bus.sock"\n[http]\nlisten = "unix:{self.folder}/status.sock"\n'

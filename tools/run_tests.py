@@ -168,7 +168,7 @@ def tsan() -> Outcome:
             total.add(doctest(next(path for path in build.rglob(name) if path.is_file()), "tsan", fixed))
     with tempfile.TemporaryDirectory(prefix="brim-tsan-") as folder:
         env = {"TSAN_OPTIONS": f"log_path={folder}/report"}
-        demo_run = [*fixed, sys.executable, "tools/demo.py", "--build", "build/tsan", "--check"]
+        demo_run = [*fixed, sys.executable, "tools/demo.py", "--build", "build/tsan", "--check", "--transport-loops", "2"]
         code, out = run(demo_run, env=env, limit=400)
         reports = sorted(pathlib.Path(folder).glob("report*"))
         for report in reports[:5]:

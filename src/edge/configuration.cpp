@@ -190,6 +190,7 @@ std::vector<std::string> needing_start(const EdgeConfig& running, const EdgeConf
             keys.emplace_back(key);
     };
     compare("edge.data_dir", running.data_dir, fresh.data_dir);
+    compare("edge.transport_loops", running.transport_loops, fresh.transport_loops);
     compare("identity.product_key", running.gateway.product_key, fresh.gateway.product_key);
     compare("identity.device_name", running.gateway.device_name, fresh.gateway.device_name);
     compare("identity.device_secret", running.gateway_secret.reveal(), fresh.gateway_secret.reveal());

@@ -102,7 +102,7 @@ int run(const ConfigSource& source) {
     Metrics metrics;
     io::register_process_metrics(metrics);
     io::raise_descriptor_limit();
-    io::RealEnv env(log, metrics);
+    io::RealEnv env(log, metrics, settings.transport_loops);
     io::Supervised supervised(env.loop(), log);
     std::unique_ptr<edge::Edge> edge;
     bool draining = false;

@@ -1,5 +1,7 @@
 #include "edge/settings.h"
 
+#include "io/spread_network.h"
+
 #include <algorithm>
 #include <set>
 
@@ -14,6 +16,12 @@ std::vector<ConfigKey> own_keys() { // NOLINT(readability-function-size): a tabl
     return {
         {"edge.data_dir", text, s("/var/lib/brim-edge"), "Folder for everything that must survive a restart."
         },
+        {"edge.transport_loops",
+         integer,
+         ms(0),
+         "Further threads for the sockets of accepted connections; 0 = all is on one.",
+         0,
+         io::SpreadLimits::loops_max},
         {"identity.product_key", text, s(""), "Product key of this gateway, as the hub knows it."},
         {"identity.device_name", text, s(""), "Device name of this gateway, as the hub knows it."},
         {"identity.device_secret", secret, s(""), "Where the device secret is kept: file:PATH or env:NAME."},
@@ -324,6 +332,7 @@ Result<EdgeConfig> read_settings(const Config& config, const std::optional<Secre
     ConfigProblems problems(config);
     EdgeConfig out;
     out.data_dir = config.text("edge.data_dir");
+    out.transport_loops = static_cast<unsigned>(config.integer("edge.transport_loops"));
     if (out.data_dir.empty())
         problems.add("edge.data_dir", "is empty", "name a folder");
     const Errc of_secret = read_identity(config, kept_secret, out, problems);

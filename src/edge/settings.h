@@ -49,6 +49,7 @@ struct BufferSettings {
 
 struct EdgeConfig {
     std::string data_dir;
+    unsigned transport_loops = 0; ///< of io::RealEnv
     thing::DeviceKey gateway;
     Secret gateway_secret;
     UplinkSettings uplink;

@@ -1,5 +1,7 @@
 #include "hub/hub_config.h"
 
+#include "io/spread_network.h"
+
 namespace brim::hub {
 
 namespace {
@@ -23,6 +25,12 @@ std::vector<ConfigKey> hub_keys() {
          "How long SIGTERM waits for clients and disk.",
          0,
          60'000},
+        {"hub.transport_loops",
+         Type::integer,
+         std::int64_t{0},
+         "Further threads for the sockets of accepted connections; 0 = all is on one.",
+         0,
+         io::SpreadLimits::loops_max},
         {"listener[].protocol",
          Type::choice,
          std::string("mqtt"),
@@ -202,6 +210,7 @@ Result<HubConfig> make_hub_config(const Config& config) {
     made.public_url = config.text("hub.public_url");
     made.drain_wait =
         std::chrono::duration_cast<std::chrono::milliseconds>(config.duration("hub.drain_wait"));
+    made.transport_loops = static_cast<unsigned>(config.integer("hub.transport_loops"));
     made.broker = broker::read_broker(config, made.data_dir, problems);
     read_listeners(config, made, problems);
     if (config.count("listener") == 0) {

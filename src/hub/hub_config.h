@@ -34,6 +34,7 @@ struct HubConfig {
     IngestOptions ingest;
     broker::Settings broker; ///< with the listeners for apps; none = there is no such broker
     std::chrono::milliseconds drain_wait{10'000};
+    unsigned transport_loops = 0; ///< of io::RealEnv
 };
 
 /// Checks what single keys cannot, and tells all that is wrong as Config::load() does: plain listeners away

@@ -93,7 +93,7 @@ int run(const ConfigSource& source) {
     Log log(clock, log_options);
     Metrics metrics;
     io::raise_descriptor_limit();
-    io::RealEnv env(log, metrics);
+    io::RealEnv env(log, metrics, settings->transport_loops);
     io::Supervised supervised(env.loop(), log);
     // Before anything starts a thread: threads inherit the signal mask, and one that does not block SIGTERM
     // dies of it, with the whole process.

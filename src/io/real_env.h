@@ -5,6 +5,9 @@
 #include "io/epoll_loop.h"
 #include "io/posix_disk.h"
 #include "io/socket_network.h"
+#include "io/spread_network.h"
+
+#include <memory>
 
 namespace brim::io {
 
@@ -12,11 +15,13 @@ namespace brim::io {
 /// Making one tells the process's allocator to give large blocks back to the system when they are freed.
 class RealEnv final : public Env {
 public:
-    RealEnv(Log& log, Metrics& metrics);
+    /// With `transport_loops` (up to SpreadLimits::loops_max) accepted connections are on so many further
+    /// threads.
+    RealEnv(Log& log, Metrics& metrics, unsigned transport_loops = 0);
 
     EpollLoop& loop() override { return loop_; }
 
-    SocketNetwork& net() override { return net_; }
+    Network& net() override { return spread_ ? static_cast<Network&>(*spread_) : net_; }
 
     PosixDisk& disk() override { return disk_; }
 
@@ -37,6 +42,7 @@ private:
     Metrics& metrics_;
     EpollLoop loop_;
     SocketNetwork net_;
+    std::unique_ptr<SpreadNetwork> spread_; ///< null: all is on one loop
     PosixDisk disk_;
     SystemRandom random_;
 };

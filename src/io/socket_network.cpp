@@ -1,6 +1,7 @@
 #include "io/socket_network.h"
 
 #include "io/internal/socket_stream.h"
+#include "io/internal/transport_mail.h"
 
 #include <fcntl.h>
 
@@ -26,6 +27,14 @@ SocketNetwork::SocketNetwork(EpollLoop& loop, Log& log, Metrics* metrics)
 
 SocketNetwork::~SocketNetwork() {
     *alive_ = false;
+}
+
+LooseSocket SocketNetwork::take_apart(std::unique_ptr<Stream> stream) {
+    return static_cast<SocketStream&>(*stream).take_apart();
+}
+
+std::unique_ptr<Stream> SocketNetwork::adopt(LooseSocket socket) {
+    return std::make_unique<SocketStream>(*this, std::move(socket.fd), socket.peer);
 }
 
 std::uint32_t SocketNetwork::mark_dirty(SocketStream& stream) {

@@ -63,6 +63,7 @@ private:
 
 class SocketStream;
 class LingeringSocket;
+struct LooseSocket;
 
 /// Outlives the streams, listeners and attempts it made. Sockets that were close()d while bytes waited are
 /// owned and flushed by the network, so destroying a stream after close() loses nothing.
@@ -75,6 +76,10 @@ public:
     /// A TCP host must be an address or "localhost". [::] also takes IPv4. A unix socket gets mode 0600.
     Result<std::unique_ptr<Listener>> listen(const Endpoint& at, Accepted accepted) override;
     std::unique_ptr<Connecting> connect(const Endpoint& to, Duration timeout, Connected done) override;
+
+    /// For another loop: what a stream of a SocketNetwork is made of that was not started, nor written to.
+    static LooseSocket take_apart(std::unique_ptr<Stream> stream);
+    std::unique_ptr<Stream> adopt(LooseSocket socket);
 
     /// Sockets that are closed by their owner and still flushing.
     std::size_t lingering() const noexcept { return lingering_.size(); }

@@ -319,6 +319,7 @@ TEST_CASE("each setting but the drivers and what the uplink trusts needs a start
               .empty());
     const std::map<std::string, std::string> changes{
         {"edge.data_dir", "/x"},
+        {"edge.transport_loops", "2"},
         {"identity.product_key", "a1B"},
         {"identity.device_name", "b"},
         {"identity.device_secret", "env:EDGE_TEST_OTHER_SECRET"},

@@ -1,6 +1,7 @@
 #include "io/internal/socket_stream.h"
 
 #include "base/assert.h"
+#include "io/internal/transport_mail.h"
 
 #include <cerrno>
 #include <cstring>
@@ -52,6 +53,11 @@ void SocketStream::release_output() {
     dirty_position_ = not_dirty;
     if (out_)
         network_.give_buffer(std::move(out_));
+}
+
+LooseSocket SocketStream::take_apart() {
+    BRIM_ASSERT(handler_ == nullptr && !out_, "only a stream without a past changes its loop");
+    return {std::move(fd_), peer_};
 }
 
 void SocketStream::start(StreamHandler& handler) {

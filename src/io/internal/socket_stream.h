@@ -23,6 +23,9 @@ public:
 
     Peer peer() const override { return peer_.peer(); }
 
+    /// Of a stream that was not started, nor written to.
+    LooseSocket take_apart();
+
     /// Called by the network at the end of a turn in which something was written. May destroy the stream.
     void flush_turn();
 

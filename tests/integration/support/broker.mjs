@@ -13,7 +13,7 @@ export class BrokerHub {
 
   /**
    * A hub with these listeners for apps; without set-up, for nothing here needs the API.
-   * @param {{ acl?: string, users?: Record<string, string>, listeners?: Listener[], settings?: string }} [options]
+   * @param {{ acl?: string, users?: Record<string, string>, listeners?: Listener[], settings?: string, sets?: string[] }} [options]
    */
   static async start(options = {}) {
     const made = new BrokerHub();
@@ -24,6 +24,7 @@ export class BrokerHub {
       extra += `[[listener]]\nprotocol = "${listener.protocol ?? 'mqtt'}"\naddress = "127.0.0.1:${port}"\nauth = "${listener.auth ?? 'users'}"\n${listener.more ?? ''}`;
     }
     made.hub = await Hub.prepare(extra);
+    made.hub.sets = options.sets ?? [];
     made.users = join(made.hub.folder, 'users');
     made.acl = join(made.hub.folder, 'acl');
     const settings = `[broker]\nusers_file = "${made.users}"\nacl_file = "${made.acl}"\n${options.settings ?? ''}`;

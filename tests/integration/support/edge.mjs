@@ -25,6 +25,7 @@ export class Edge {
   output = '';
   /** @type {DriverOptions[]} */ drivers = [];
   /** Further configuration. */ extra = '';
+  transportLoops = 0;
 
   /** @param {Credentials} gateway @param {string} url @param {string} [caFile] */
   constructor(gateway, url, caFile = '') {
@@ -50,7 +51,7 @@ export class Edge {
     const secret = join(this.folder, 'gateway.secret');
     writeFileSync(secret, this.gateway.deviceSecret, { mode: 0o600 });
     let text =
-      `[edge]\ndata_dir = "${this.folder}/data"\n` +
+      `[edge]\ndata_dir = "${this.folder}/data"\ntransport_loops = ${this.transportLoops}\n` +
       `[identity]\nproduct_key = "${this.gateway.productKey}"\ndevice_name = "${this.gateway.deviceName}"\ndevice_secret = "file:${secret}"\n` +
       `[uplink]\nurl = "${this.url}"\nca_file = "${this.caFile}"\nkeepalive = "30s"\nbackoff_min = "200ms"\nbackoff_max = "1s"\n` +
       `[bus]\nsocket = "unix:${this.folder}/bus.sock"\n[http]\nlisten = "unix:${this.socket}"\n`;

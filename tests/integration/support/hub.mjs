@@ -63,6 +63,7 @@ export class Hub {
   token = '';
   cookie = '';
   /** How many files it may have open; 0: as the machine says. */ descriptors = 0;
+  /** More settings, as `section.key=value`. @type {string[]} */ sets = [];
   /** The control group it joins: the path of its cgroup.procs. */ group = '';
 
   /** @param {string} folder @param {number} http @param {number} mqtt */
@@ -76,8 +77,9 @@ export class Hub {
   }
 
   /** A hub in a folder of its own, set up with an administrator. @param {string} [extra] further configuration */
-  static async start(extra = '') {
+  static async start(extra = '', /** @type {string[]} */ sets = []) {
     const hub = await Hub.prepare(extra);
+    hub.sets = sets;
     await hub.run();
     await hub.setUp();
     return hub;
@@ -97,7 +99,7 @@ export class Hub {
 
   /** Starts the process and waits until it is ready. */
   async run() {
-    const words = ['run', '--config', this.config];
+    const words = ['run', '--config', this.config, ...this.sets.flatMap((set) => ['--set', set])];
     const first = (this.descriptors ? `ulimit -n ${this.descriptors}; ` : '') + (this.group ? `echo 0 > ${this.group}; ` : '');
     const child = spawn(first ? 'sh' : hubProgram, first ? ['-c', `${first}exec "$0" "$@"`, hubProgram, ...words] : words, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
