@@ -1,9 +1,11 @@
 #pragma once
 // What a server's SSL_CTX carries with it as long as any connection uses it; and how peers are judged.
 
+#include "io/internal/hello_queue.h"
 #include "io/internal/tls_tickets.h"
 #include "io/tls.h"
 
+#include <memory>
 #include <openssl/ssl.h>
 #include <string>
 
@@ -12,6 +14,8 @@ namespace brim::io {
 struct ServedTls {
     TicketKeys tickets;
     std::string protocol; ///< of ALPN
+    /// Shared with work under way.
+    std::shared_ptr<HelloQueue> hellos = std::make_shared<HelloQueue>();
 };
 
 /// Gives `context` a ServedTls of its own; ALPN is answered when `protocol` is not empty.

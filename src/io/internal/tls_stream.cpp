@@ -22,6 +22,25 @@ namespace {
 constexpr std::size_t high_water_bytes = 256 * 1024; // net.h promises it for every stream
 constexpr std::size_t record_bytes_max = 16 * 1024;
 
+/// Whether a connection that begins with `held` and `more` has given all of its first record (RFC 8446
+/// section 5.1), or something that is none.
+bool is_whole_record(ByteView held, ByteView more) {
+    constexpr std::size_t header_bytes = 5;
+    constexpr unsigned char handshake = 22;
+    const auto at = [held, more](std::size_t i) {
+        return static_cast<unsigned char>(i < held.size() ? held[i] : more[i - held.size()]);
+    };
+    const std::size_t size = held.size() + more.size();
+    if (size == 0)
+        return false;
+    if (at(0) != handshake)
+        return true;
+    if (size < header_bytes)
+        return false;
+    const std::size_t length = std::size_t{at(3)} << 8 | at(4);
+    return length > record_bytes_max || size >= header_bytes + length;
+}
+
 } // namespace
 
 void SslFree::operator()(ssl_st* ssl) const noexcept {
@@ -139,6 +158,7 @@ int TlsStream::ticket_key(
 }
 
 TlsStream::~TlsStream() {
+    leave_queue();
     forget_peer();
     *alive_ = false;
     if (gone_ != nullptr)
@@ -181,6 +201,14 @@ void TlsStream::start(StreamHandler& handler) {
 
 void TlsStream::begin() {
     phase_ = Phase::handshaking;
+    start_deadline();
+    inner_->start(*this);
+    // The client speaks first; not from inside this call, because a failure calls back.
+    if (!host_.empty())
+        process_later();
+}
+
+void TlsStream::start_deadline() {
     deadline_.start(TlsLimits::handshake_wait_max, [this] {
         end(
             {Errc::timeout,
@@ -189,10 +217,44 @@ void TlsStream::begin() {
              "check that the other side speaks TLS on this port"}
         );
     });
-    inner_->start(*this);
-    // The client speaks first; not from inside this call, because a failure calls back.
-    if (!host_.empty())
-        process_later();
+}
+
+bool TlsStream::must_wait(ByteView bytes) {
+    if (phase_ != Phase::handshaking || !host_.empty() || had_turn_)
+        return false;
+    if (hello_ == 0 && !is_whole_record(held_, bytes)) {
+        held_.append(bytes);
+        return true;
+    }
+    if (hello_ == 0) {
+        HelloQueue& queue = *served_of(SSL_get_SSL_CTX(ssl_.get())).hellos;
+        had_turn_ = queue.enter(loop_);
+        if (had_turn_)
+            return false;
+        hello_ = queue.wait(*this);
+        deadline_.stop(); // from here on it is us who are late
+    }
+    held_.append(bytes);
+    if (held_.size() > TlsLimits::hello_bytes_max)
+        end(
+            {Errc::too_large,
+             name(),
+             "more than 64 KiB came before the TLS handshake",
+             "check that the other side speaks TLS on this port"}
+        );
+    return true;
+}
+
+void TlsStream::take_turn() {
+    hello_ = 0;
+    had_turn_ = true;
+    start_deadline();
+    on_data({});
+}
+
+void TlsStream::leave_queue() {
+    if (hello_ != 0)
+        served_of(SSL_get_SSL_CTX(ssl_.get())).hellos->leave(std::exchange(hello_, 0));
 }
 
 void TlsStream::process_later() {
@@ -203,7 +265,7 @@ void TlsStream::process_later() {
 }
 
 void TlsStream::on_data(ByteView bytes) {
-    if (processing_ || phase_ == Phase::ended)
+    if (processing_ || phase_ == Phase::ended || must_wait(bytes))
         return;
     Bytes joined;
     if (!held_.empty()) {
@@ -433,6 +495,7 @@ void TlsStream::close() {
         ERR_clear_error();
     }
     phase_ = Phase::ended;
+    leave_queue();
     forget_peer();
     deadline_.stop();
     handler_ = nullptr;
@@ -461,6 +524,7 @@ void TlsStream::end(Error why) {
     if (phase_ == Phase::handshaking && peers_->refused)
         peers_->refused(why);
     phase_ = Phase::ended;
+    leave_queue();
     forget_peer();
     deadline_.stop();
     held_ = plain_ = Bytes();

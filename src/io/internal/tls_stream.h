@@ -46,6 +46,9 @@ public:
     /// The same once a certificate's time is over: who is there is no longer known (Errc::unauthenticated).
     void end_expired(ssl_ctx_st* context, WallTime now);
 
+    /// Its first message is answered now (HelloQueue).
+    void take_turn();
+
 private:
     enum class Phase : std::uint8_t { idle, handshaking, open, ended };
 
@@ -77,6 +80,10 @@ private:
     void on_closed(const Error& why) override;
 
     void begin();
+    void start_deadline();
+    /// Whether the client's first message has to wait; it is kept then.
+    bool must_wait(ByteView bytes);
+    void leave_queue();
     /// Works on input_ until it needs more. False when the stream ended or is gone.
     bool process();
     bool shake_hands();
@@ -106,6 +113,7 @@ private:
     StreamHandler* handler_ = nullptr;
     Handshaken handshaken_;
     Timer deadline_;
+    std::uint64_t hello_ = 0;        ///< its number in the HelloQueue; 0: it is not there
     ByteView input_;                 ///< ciphertext at hand, valid while process() is on the stack
     Bytes held_;                     ///< ciphertext that came in while nobody read
     Bytes plain_;                    ///< waits for the end of the turn, or of the handshake
@@ -114,6 +122,7 @@ private:
     Phase phase_ = Phase::idle;
     bool started_inner_ = false;
     bool paused_ = false;
+    bool had_turn_ = false; ///< to have the first message answered
     bool processing_ = false;
     bool flush_planned_ = false;
     bool over_high_water_ = false;

@@ -4,6 +4,7 @@
 #include "io/posix_disk.h"
 #include "io/tls.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace brim::io {
@@ -521,6 +522,80 @@ TEST_CASE("a protocol's name has 1 to 255 bytes") {
     };
     CHECK(made(255));
     CHECK_FALSE(made(256));
+}
+
+TEST_CASE(
+    "[F-86] of many first messages few are answered in a turn, in order, and second ones do not wait for them"
+) {
+    constexpr std::size_t count = 60;
+    TlsFixture fixture;
+    std::vector<std::unique_ptr<Stream>> servers, clients;
+    std::vector<Recorder> at_servers(count), at_clients(count);
+    std::vector<std::size_t> order;
+    const auto listener =
+        std::move(*fixture.net.listen(*Endpoint::parse("tcp:127.0.0.1:0"), [&](auto stream) {
+            servers.push_back(wrap_server(fixture.loop, std::move(stream), *fixture.server_context));
+        }));
+    std::vector<std::unique_ptr<Connecting>> attempts;
+    for (std::size_t i = 0; i < count; ++i)
+        attempts.push_back(fixture.net.connect(listener->local(), 5s, [&](auto stream) {
+            clients.push_back(
+                wrap_client(fixture.loop, std::move(*stream), *fixture.client_context, "hub.test")
+            );
+        }));
+    REQUIRE(fixture.until([&] { return servers.size() == count && clients.size() == count; }));
+    for (std::size_t i = 0; i < count; ++i)
+        clients[i]->start(at_clients[i]); // its first message is on its way
+    fixture.settle(20ms);
+    for (std::size_t i = 0; i < count; ++i) {
+        at_servers[i].then = [&order, i](ByteView) { order.push_back(i); };
+        servers[i]->start(at_servers[i]);
+        clients[i]->write("x");
+    }
+    // Those who went away while they waited are not answered, and hold up nobody.
+    servers[count - 1].reset();
+    clients[count - 2].reset();
+    int turns = 0;
+    std::size_t most = 0;
+    const Mono deadline = fixture.clock.mono() + 10s;
+    for (; order.size() < count - 2 && fixture.clock.mono() < deadline; ++turns) {
+        const std::size_t before = order.size();
+        fixture.loop.turn(10ms);
+        most = std::max(most, order.size() - before);
+    }
+    CHECK(order.size() == count - 2);
+    CHECK(turns >= static_cast<int>(count) / 8);
+    CHECK(most <= 16); // eight a turn, and the second messages follow within a turn or two
+    CHECK(at_servers[count - 2].closed == 1);
+    CHECK(at_servers[count - 2].why.cause.find("during the TLS handshake") != std::string::npos);
+}
+
+TEST_CASE("[F-86] who waits for its turn may not send more than a first message") {
+    constexpr std::size_t count = 20;
+    TlsFixture fixture;
+    std::vector<std::unique_ptr<Stream>> servers, clients;
+    std::vector<Recorder> at_servers(count), at_clients(count);
+    const auto listener =
+        std::move(*fixture.net.listen(*Endpoint::parse("tcp:127.0.0.1:0"), [&](auto stream) {
+            servers.push_back(wrap_server(fixture.loop, std::move(stream), *fixture.server_context));
+        }));
+    std::vector<std::unique_ptr<Connecting>> attempts;
+    for (std::size_t i = 0; i < count; ++i)
+        attempts.push_back(fixture.net.connect(listener->local(), 5s, [&](auto stream) {
+            clients.push_back(std::move(*stream));
+        }));
+    REQUIRE(fixture.until([&] { return servers.size() == count && clients.size() == count; }));
+    for (std::size_t i = 0; i < count; ++i) {
+        clients[i]->start(at_clients[i]);
+        // A whole record, which has to wait, and far more behind it.
+        clients[i]->write(Bytes("\x16\x03\x01\x00\x04\x01\x00\x10\x00", 9) + Bytes(200'000, 'x'));
+    }
+    fixture.settle(20ms);
+    for (std::size_t i = 0; i < count; ++i)
+        servers[i]->start(at_servers[i]);
+    CHECK(fixture.until([&] {
+        return std::ranges::all_of(at_servers, [](const Recorder& at) { return at.closed == 1; });
+    }));
 }
 
 } // namespace brim::io
