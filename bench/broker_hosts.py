@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,13 @@ class Broker:
             if line.startswith("VmRSS:"):
                 return float(line.split()[1])
         raise BenchError(f"{self.who} has no memory to read")
+
+    def settle(self) -> None:
+        """Until its memory is what it is at rest: ours gives back what only the start needed a second after it."""
+        time.sleep(2)
+        before = -1.0
+        while before != (before := self.rss_kb()):
+            time.sleep(1)
 
     def stop(self) -> None:
         self.process.kill(signal.SIGTERM)

@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import resource
 import subprocess
-import time
 
 from broker_hosts import BROKERS, Broker, Kind
 from broker_rounds import Bench, Result, Samples, row_of
@@ -40,7 +39,7 @@ def idle_samples(bench: Bench, tls: bool, subscribed: bool) -> Samples:
     count -= count % processes
 
     def measure(broker: Broker) -> Result:
-        time.sleep(0.5)
+        broker.settle()
         command = ["idle", "-n", str(count), "-c", "200", "--hold", "0.5" if bench.settings.quick else "2"]
         command += ["--srcs", str(-(-count // PORTS_EACH)), "--procs", str(processes)]
         command += (["--sub"] if subscribed else []) + (["--tls"] if tls else [])
@@ -71,7 +70,7 @@ def idle(bench: Bench, tls: bool) -> list[Row]:
 
 def after_start(bench: Bench, who: str) -> list[Row]:
     def measure(broker: Broker) -> Result:
-        time.sleep(1)
+        broker.settle()
         return {"mb": broker.rss_kb() / 1024}
 
     samples = bench.in_turn((who, "peer"), Kind(), measure, fresh=True)

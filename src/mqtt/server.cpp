@@ -72,24 +72,30 @@ private:
 
 struct Server::Connection final : io::StreamHandler {
     void on_data(ByteView bytes) override {
-        read_bytes += static_cast<std::uint32_t>(bytes.size());
+        owner->count_read(id, bytes.size());
         owner->memory_.moved(bytes.size());
         owner->broker_.data(id, bytes, owner->now());
     }
 
-    void apply_pause() { stream->pause_reading(is_paused || is_slowed); }
+    /// Why a client is slow: bits of `slow`.
+    enum Slow : std::uint8_t {
+        congested = 1,
+        paused = 2, ///< by the broker
+        slowed = 4  ///< by us, because memory is short
+    };
 
-    /// Sets one of the three flags that make a client slow.
-    void mark(bool Connection::* flag, bool on) {
-        const bool was_slow = is_slow();
-        this->*flag = on;
-        owner->slow_ += static_cast<std::uint64_t>(is_slow()) - static_cast<std::uint64_t>(was_slow);
+    void apply_pause() { stream->pause_reading(is(paused) || is(slowed)); }
+
+    void mark(Slow why, bool on) {
+        const bool was_slow = slow != 0;
+        slow = static_cast<std::uint8_t>(on ? slow | why : slow & ~why);
+        owner->slow_ += static_cast<std::uint64_t>(slow != 0) - static_cast<std::uint64_t>(was_slow);
     }
 
-    bool is_slow() const { return congested || is_paused || is_slowed; }
+    bool is(Slow why) const { return (slow & why) != 0; }
 
     void on_drained() override {
-        mark(&Connection::congested, false);
+        mark(congested, false);
         owner->broker_.congested(id, false, owner->now());
     }
 
@@ -106,10 +112,7 @@ struct Server::Connection final : io::StreamHandler {
     ConnId id = 0;
     std::uint32_t place = ConnectionGate::no_place; ///< of its address at the gate
     EntranceId entrance{};
-    std::uint32_t read_bytes = 0; ///< since the last look at the memory while that is critical
-    bool congested = false;
-    bool is_paused = false; ///< by the broker
-    bool is_slowed = false; ///< by us, because memory is short
+    std::uint8_t slow = 0;
 };
 
 struct Server::Entrance {
@@ -257,8 +260,9 @@ void Server::begin(std::unique_ptr<io::Stream> stream, EntranceId by, std::uint3
     added.id = id;
     added.place = place_at_gate;
     added.entrance = by;
-    added.read_bytes = 0;
-    added.congested = added.is_paused = added.is_slowed = false;
+    added.slow = 0;
+    if (place < read_bytes_.size())
+        read_bytes_[place] = 0;
     if (!tick_.running())
         schedule_tick(broker_.tick(now()));
     added.stream->start(added);
@@ -314,13 +318,13 @@ void Server::close_sessions(std::move_only_function<void()> done) {
 void Server::send(ConnId conn, ByteView bytes) {
     Connection* connection = find(conn);
     memory_.moved(bytes.size());
-    if (connection == nullptr || connection->stream->write(bytes) || connection->congested)
+    if (connection == nullptr || connection->stream->write(bytes) || connection->is(Connection::congested))
         return;
-    connection->mark(&Connection::congested, true);
+    connection->mark(Connection::congested, true);
     // Told at the end of the turn: the broker may be in the middle of this connection's own packet.
     env_.loop().at_turn_end([this, conn] {
         const Connection* still = find(conn);
-        if (still != nullptr && still->congested)
+        if (still != nullptr && still->is(Connection::congested))
             broker_.congested(conn, true, now());
     });
 }
@@ -337,7 +341,7 @@ void Server::pause(ConnId conn, bool paused) {
     Connection* connection = find(conn);
     if (connection == nullptr)
         return;
-    connection->mark(&Connection::is_paused, paused);
+    connection->mark(Connection::paused, paused);
     connection->apply_pause();
     if (paused && tick_due_ > now() + pause_look)
         schedule_tick(now() + pause_look);
@@ -359,26 +363,36 @@ bool Server::has_room() {
 
 void Server::on_pressure(Pressure pressure) {
     broker_.set_pressure(pressure);
-    slow_down(pressure == Pressure::critical);
+    slow_down(pressure);
     count_shed();
 }
 
 /// The publishers that sent most since the last look have a pause until the next one, so that what is on its
 /// way out can leave.
-void Server::slow_down(bool is_critical) {
-    for (const auto& chunk : connections_) {
-        for (std::size_t i = 0; i < chunk_size; ++i) {
-            Connection& each = chunk[i];
-            if (!each.stream)
-                continue;
-            const bool is_fast = each.read_bytes > ServerLimits::pressed_read_bytes_max;
-            each.read_bytes = 0;
-            if (each.is_slowed == (is_critical && is_fast))
-                continue;
-            each.mark(&Connection::is_slowed, !each.is_slowed);
-            each.apply_pause();
-        }
+void Server::slow_down(Pressure pressure) {
+    const bool is_critical = pressure == Pressure::critical;
+    const std::vector<std::uint32_t> read = std::exchange(read_bytes_, {});
+    if (pressure != Pressure::none) // it may be critical at the next look
+        read_bytes_.resize(connections_.size() * chunk_size);
+    for (std::size_t place = 0; place < connections_.size() * chunk_size; ++place) {
+        Connection& each = connections_[place / chunk_size][place % chunk_size];
+        if (!each.stream)
+            continue;
+        const bool is_fast = place < read.size() && read[place] > ServerLimits::pressed_read_bytes_max;
+        if (each.is(Connection::slowed) == (is_critical && is_fast))
+            continue;
+        each.mark(Connection::slowed, is_critical && is_fast);
+        each.apply_pause();
     }
+}
+
+void Server::count_read(ConnId conn, std::size_t count) {
+    if (read_bytes_.empty())
+        return;
+    const std::size_t place = place_of(conn);
+    if (place >= read_bytes_.size())
+        read_bytes_.resize(connections_.size() * chunk_size);
+    read_bytes_[place] += static_cast<std::uint32_t>(count);
 }
 
 void Server::count_shed() {
@@ -397,7 +411,7 @@ void Server::retire(ConnId conn) {
     Connection* connection = find(conn);
     if (connection == nullptr)
         return;
-    slow_ -= connection->is_slow() ? 1 : 0;
+    slow_ -= connection->slow != 0 ? 1 : 0;
     // The stream is never freed here: we may be inside one of its own calls.
     entrance(connection->entrance).gate.leave(connection->place);
     retired_.push_back({now(), std::move(connection->stream)});

@@ -164,7 +164,8 @@ private:
     void sweep_retired();
     bool has_room();
     void on_pressure(Pressure pressure);
-    void slow_down(bool is_critical);
+    void slow_down(Pressure pressure);
+    void count_read(ConnId conn, std::size_t count);
     void count_shed();
 
     /// One class of what is given up while memory is short.
@@ -181,6 +182,8 @@ private:
     /// Their header is not read yet.
     std::unordered_map<const io::Stream*, std::unique_ptr<io::ProxiedStream>> arriving_;
     std::vector<std::unique_ptr<Connection[]>> connections_; ///< by place_of(id), in chunks that do not move
+    /// By place_of(id): since the last look at the memory. Empty unless that was short.
+    std::vector<std::uint32_t> read_bytes_;
     std::vector<Retired> retired_;
     io::Timer tick_;
     Mono tick_due_{};

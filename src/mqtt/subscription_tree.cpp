@@ -1,16 +1,17 @@
 #include "mqtt/subscription_tree.h"
 
-#include "base/assert.h"
-
 #include <algorithm>
 
 namespace brim::mqtt {
 
+/// There is one for each filter, and most have one subscriber and no group.
 struct SubscriptionTree::Terminal {
-    std::vector<Entry> plain; ///< in the order of subscriber numbers
-    std::vector<std::unique_ptr<Group>> groups;
+    using Groups = std::vector<std::unique_ptr<Group>>;
 
-    bool empty() const { return plain.empty() && groups.empty(); }
+    std::vector<Entry> plain;       ///< in the order of subscriber numbers
+    std::unique_ptr<Groups> groups; ///< null for none
+
+    bool empty() const { return plain.empty() && !groups; }
 };
 
 struct SubscriptionTree::Node {
@@ -65,32 +66,49 @@ template <class Entry> bool erase_entry(std::vector<Entry>& entries, std::uint32
 
 } // namespace
 
-SubscriptionTree::SubscriptionTree() : nodes_(1) {}
+std::uint64_t SubscriptionTree::EdgeOfNode::operator()(std::uint32_t node) const {
+    return edge((*nodes)[node].parent, (*nodes)[node].level);
+}
+
+/// Edges differ in few bits; those of one level ("cmd" below each device) in none of the lower half.
+std::size_t SubscriptionTree::EdgeHash::operator()(std::uint64_t edge) const noexcept {
+    edge = (edge ^ edge >> 33) * 0xFF51AFD7ED558CCD;
+    edge = (edge ^ edge >> 33) * 0xC4CEB9FE1A85EC53;
+    return edge ^ edge >> 33;
+}
+
+SubscriptionTree::SubscriptionTree() : levels_(1), nodes_(1) {}
 
 SubscriptionTree::~SubscriptionTree() = default;
 
 bool SubscriptionTree::add_to(Terminal& terminal, const TopicFilter& filter, const Entry& entry) {
     if (!filter.shared())
         return put_entry(terminal.plain, entry);
-    for (const auto& group : terminal.groups) {
+    if (!terminal.groups)
+        terminal.groups = std::make_unique<Terminal::Groups>();
+    for (const auto& group : *terminal.groups) {
         if (group->name == filter.group())
             return put_entry(group->members, entry);
     }
-    terminal.groups.push_back(std::make_unique<Group>(Group{std::string(filter.group()), {entry}, 0}));
+    terminal.groups->push_back(std::make_unique<Group>(Group{std::string(filter.group()), {entry}, 0}));
     return true;
 }
 
 bool SubscriptionTree::remove_from(Terminal& terminal, const TopicFilter& filter, Subscriber subscriber) {
     if (!filter.shared())
         return erase_entry(terminal.plain, subscriber);
-    for (auto it = terminal.groups.begin(); it != terminal.groups.end(); ++it) {
+    if (!terminal.groups)
+        return false;
+    for (auto it = terminal.groups->begin(); it != terminal.groups->end(); ++it) {
         Group& group = **it;
         if (group.name != filter.group())
             continue;
         if (!erase_entry(group.members, subscriber))
             return false;
         if (group.members.empty())
-            terminal.groups.erase(it);
+            terminal.groups->erase(it);
+        if (terminal.groups->empty())
+            terminal.groups.reset();
         return true;
     }
     return false;
@@ -120,37 +138,41 @@ std::uint32_t SubscriptionTree::child_for(std::uint32_t node, std::string_view l
         }
         return nodes_[node].plus;
     }
-    auto place = levels_.find(level);
-    if (place == levels_.end()) {
-        std::uint32_t id = level_ids_;
-        if (free_levels_.empty()) {
-            ++level_ids_;
-        } else {
-            id = free_levels_.back();
-            free_levels_.pop_back();
-        }
-        place = levels_.emplace(std::string(level), Level{id, 0}).first;
-        if (level_names_.size() <= id)
-            level_names_.resize(id + 1);
-        level_names_[id] = &place->first;
+    const std::uint32_t interned = intern(level);
+    std::uint32_t child = children_.find(edge(node, interned));
+    if (child == children_.none) {
+        child = take_node(node);
+        nodes_[child].level = interned;
+        children_.insert(child);
+        ++levels_[interned].uses;
     }
-    const auto [child, is_new] = children_.try_emplace(edge(node, place->second.id), 0);
-    if (is_new) {
-        child->second = take_node(node);
-        nodes_[child->second].level = place->second.id;
-        ++place->second.uses;
+    return child;
+}
+
+std::uint32_t SubscriptionTree::intern(std::string_view level) {
+    if (const std::uint32_t known = level_index_.find(level); known != level_index_.none)
+        return known;
+    std::uint32_t id = 0;
+    if (free_levels_.empty()) {
+        id = static_cast<std::uint32_t>(levels_.size());
+        levels_.emplace_back();
+    } else {
+        id = free_levels_.back();
+        free_levels_.pop_back();
     }
-    return child->second;
+    levels_[id].text = level;
+    level_index_.insert(id);
+    return id;
 }
 
 std::uint32_t SubscriptionTree::find_child(std::uint32_t node, std::string_view level) const {
     if (level == "+")
         return nodes_[node].plus;
-    const auto place = levels_.find(level);
-    if (place == levels_.end())
+    const std::uint32_t interned = level_index_.find(level);
+    if (interned == level_index_.none)
         return 0;
-    const auto child = children_.find(edge(node, place->second.id));
-    return child == children_.end() ? 0 : child->second;
+    const std::uint32_t child = children_.find(edge(node, interned));
+    return child == children_.none ? 0 : child;
 }
 
 SubscriptionTree::Terminal& SubscriptionTree::terminal_for(std::string_view filter) {
@@ -235,12 +257,12 @@ SubscriptionTree::Group* SubscriptionTree::find_group(const TopicFilter& filter)
     } else if (const auto place = exact_.find(filter.filter()); place != exact_.end()) {
         terminal = place->second.get();
     }
-    if (terminal == nullptr)
+    if (terminal == nullptr || !terminal->groups)
         return nullptr;
-    const auto group = std::ranges::find(terminal->groups, filter.group(), [](const auto& each) {
+    const auto group = std::ranges::find(*terminal->groups, filter.group(), [](const auto& each) {
         return std::string_view(each->name);
     });
-    return group == terminal->groups.end() ? nullptr : group->get();
+    return group == terminal->groups->end() ? nullptr : group->get();
 }
 
 void SubscriptionTree::prune(std::uint32_t node) {
@@ -251,11 +273,10 @@ void SubscriptionTree::prune(std::uint32_t node) {
             nodes_[parent].plus = 0;
         } else {
             children_.erase(edge(parent, level));
-            const auto place = levels_.find(*level_names_[level]);
-            BRIM_ASSERT(place != levels_.end(), "an edge's level is interned");
-            if (--place->second.uses == 0) {
+            if (--levels_[level].uses == 0) {
+                level_index_.erase(levels_[level].text);
+                levels_[level].text = {};
                 free_levels_.push_back(level);
-                levels_.erase(place);
             }
         }
         --nodes_[parent].children;
@@ -269,7 +290,9 @@ void SubscriptionTree::collect(const std::unique_ptr<Terminal>& terminal, Matche
     if (!terminal)
         return;
     matches.plain.insert(matches.plain.end(), terminal->plain.begin(), terminal->plain.end());
-    for (const auto& group : terminal->groups)
+    if (!terminal->groups)
+        return;
+    for (const auto& group : *terminal->groups)
         matches.groups.push_back(group.get());
 }
 
@@ -290,7 +313,7 @@ void SubscriptionTree::match_wildcards(std::string_view topic, Matches& matches)
     bool is_first = true;
     for (bool more = true; more && !frontier_.empty(); is_first = false) {
         const std::string_view level = take_level(rest, more);
-        const auto interned = levels_.find(level);
+        const std::uint32_t interned = level_index_.find(level);
         const bool is_wild = !(is_first && is_reserved);
         next_frontier_.clear();
         for (const std::uint32_t node : frontier_) {
@@ -298,11 +321,11 @@ void SubscriptionTree::match_wildcards(std::string_view topic, Matches& matches)
                 collect(nodes_[node].hash, matches);
             if (is_wild && nodes_[node].plus != 0)
                 next_frontier_.push_back(nodes_[node].plus);
-            if (interned == levels_.end())
+            if (interned == level_index_.none)
                 continue;
-            const auto child = children_.find(edge(node, interned->second.id));
-            if (child != children_.end())
-                next_frontier_.push_back(child->second);
+            const std::uint32_t child = children_.find(edge(node, interned));
+            if (child != children_.none)
+                next_frontier_.push_back(child);
         }
         frontier_.swap(next_frontier_);
     }

@@ -3,6 +3,7 @@
 // interned levels, walked level by level without recursion. The cost of a match depends on the topic and on
 // what matches, not on how many other subscriptions there are.
 
+#include "mqtt/internal/key_index.h"
 #include "mqtt/packet.h"
 #include "mqtt/topic_filter.h"
 
@@ -68,7 +69,7 @@ public:
     /// Nodes and interned levels in use: both are 0 when the last wildcard subscription is gone.
     std::size_t node_count() const { return nodes_used_; }
 
-    std::size_t level_count() const { return levels_.size(); }
+    std::size_t level_count() const { return level_index_.size(); }
 
 private:
     struct Terminal;
@@ -84,9 +85,27 @@ private:
 
     template <class V> using TextMap = std::unordered_map<std::string, V, TextHash, std::equal_to<>>;
 
+    /// An interned level: what the edges are called.
     struct Level {
-        std::uint32_t id = 0;
-        std::uint32_t uses = 0;
+        std::string text;
+        std::uint32_t uses = 0; ///< edges; 0: the place is free
+    };
+
+    struct TextOfLevel {
+        const std::vector<Level>* levels;
+
+        std::string_view operator()(std::uint32_t level) const { return (*levels)[level].text; }
+    };
+
+    /// Parent and level, by which a node is found.
+    struct EdgeOfNode {
+        const std::vector<Node>* nodes;
+
+        std::uint64_t operator()(std::uint32_t node) const;
+    };
+
+    struct EdgeHash {
+        std::size_t operator()(std::uint64_t edge) const noexcept;
     };
 
     Terminal& terminal_for(std::string_view filter);
@@ -95,6 +114,7 @@ private:
     std::unique_ptr<Terminal>* find_terminal(std::string_view filter, std::uint32_t& node);
     std::uint32_t child_for(std::uint32_t node, std::string_view level);
     std::uint32_t find_child(std::uint32_t node, std::string_view level) const;
+    std::uint32_t intern(std::string_view level);
     void prune(std::uint32_t node);
     std::uint32_t take_node(std::uint32_t parent);
     static bool add_to(Terminal& terminal, const TopicFilter& filter, const Entry& entry);
@@ -103,13 +123,12 @@ private:
     void match_wildcards(std::string_view topic, Matches& matches);
 
     TextMap<std::unique_ptr<Terminal>> exact_;
-    TextMap<Level> levels_;
-    std::vector<const std::string*> level_names_; ///< by id; keys of levels_, which do not move
+    std::vector<Level> levels_; ///< [0] is "no level"
     std::vector<std::uint32_t> free_levels_;
-    std::uint32_t level_ids_ = 1; ///< 0 is "no level"
-    std::vector<Node> nodes_;     ///< [0] is the root
+    KeyIndex<TextOfLevel> level_index_{TextOfLevel{&levels_}};
+    std::vector<Node> nodes_; ///< [0] is the root
     std::vector<std::uint32_t> free_nodes_;
-    std::unordered_map<std::uint64_t, std::uint32_t> children_; ///< (node, level id) -> node
+    KeyIndex<EdgeOfNode, EdgeHash> children_{EdgeOfNode{&nodes_}}; ///< but those of '+' edges
     std::size_t nodes_used_ = 0;
     std::size_t size_ = 0;
     std::uint64_t generation_ = 1;

@@ -48,10 +48,10 @@ public:
 
 private:
     TopicFilter(std::string_view text, std::size_t prefix_bytes, bool wildcard)
-        : text_(text), prefix_bytes_(prefix_bytes), wildcard_(wildcard) {}
+        : text_(text), prefix_bytes_(static_cast<std::uint32_t>(prefix_bytes)), wildcard_(wildcard) {}
 
     std::string text_;
-    std::size_t prefix_bytes_;
+    std::uint32_t prefix_bytes_; ///< of $share/group/, at most 65,535 as the whole filter
     bool wildcard_;
 };
 

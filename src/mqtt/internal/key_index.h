@@ -1,24 +1,28 @@
 #pragma once
-// Session keys to sessions in four bytes a place: the keys themselves stay where they are.
+// Keys to numbers (sessions, places in a tree) in four bytes a place: the keys themselves stay where they
+// are.
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace brim::mqtt {
 
 /// Open addressing with linear probing; at most three quarters full. `KeyOf` is called with a stored number
-/// and gives its key, which must not change while it is in here. Numbers are below 2^32 - 1.
-template <class KeyOf> class KeyIndex {
+/// and gives its key, which must not change while it is in here. Numbers are below 2^32 - 1. `Hash` must
+/// spread well in its low bits.
+template <class KeyOf, class Hash = std::hash<std::invoke_result_t<KeyOf, std::uint32_t>>> class KeyIndex {
 public:
+    using Key = std::invoke_result_t<KeyOf, std::uint32_t>;
+
     static constexpr std::uint32_t none = 0xFFFFFFFF;
 
     explicit KeyIndex(KeyOf key_of) : key_of_(std::move(key_of)) {}
 
     /// The number under a key, or `none`.
-    std::uint32_t find(std::string_view key) const {
+    std::uint32_t find(Key key) const {
         if (places_.empty())
             return none;
         for (std::size_t at = home(key);; at = next(at)) {
@@ -35,7 +39,7 @@ public:
         ++used_;
     }
 
-    void erase(std::string_view key) {
+    void erase(Key key) {
         if (places_.empty())
             return;
         std::size_t hole = home(key);
@@ -60,7 +64,7 @@ public:
 private:
     std::size_t mask() const { return places_.size() - 1; }
 
-    std::size_t home(std::string_view key) const { return std::hash<std::string_view>{}(key)&mask(); }
+    std::size_t home(Key key) const { return Hash{}(key)&mask(); }
 
     std::size_t next(std::size_t at) const { return (at + 1) & mask(); }
 
