@@ -251,10 +251,22 @@ private:
         Mono now,
         EncodeCache& cache
     );
-    bool offer_group(SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache);
+    bool offer_group(
+        SubscriptionTree::Group& group,
+        const MessagePtr& message,
+        JournalNumber promised,
+        Mono now,
+        EncodeCache& cache
+    );
+
+    struct Inherited {
+        MessagePtr message;
+        JournalNumber promised = 0; ///< as in Delivery
+    };
+
     void hand_over(
         std::string_view key,
-        const std::vector<MessagePtr>& messages,
+        const std::vector<Inherited>& messages,
         const std::vector<TopicFilter>& shares,
         Mono now
     );
@@ -328,7 +340,6 @@ private:
     void set_rate(Conn& conn, const Admission& admission);
     void charge(ConnId id, Conn& conn, std::size_t size, Mono now);
     void run_throttle_timer(ConnId id, Mono now);
-    bool must_wait_for_journal(Session& session);
     void run_conn_timer(ConnId id, Mono now);
     void run_session_timer(SessionId id, Mono due, Mono now);
 

@@ -269,13 +269,26 @@ void Broker::Core::fail_held(ConnId id, ReasonCode reason, Mono now) {
 /// for that cannot be told.
 bool Broker::Core::take_back(Session& session, ReasonCode reason) {
     Flow& flow = *session.flow;
-    while (!flow.queue.empty() && flow.queue.back().number > stable_) {
-        const Delivery& last = flow.queue.back();
-        journal_->release(last.number);
-        flow.queue_bytes -= last.message->payload.size() + last.message->topic.size();
+    std::size_t first = flow.queue.size();
+    while (first > 0 && flow.queue[first - 1].number > stable_)
+        --first;
+    std::size_t end = first;
+    for (std::size_t i = first; i < flow.queue.size(); ++i) {
+        Delivery& lost = flow.queue[i];
+        if (lost.promised <= stable_) {
+            // The disk has it where it was before; the next snapshot has it here, under the identifier that
+            // it gets now.
+            if (i != end)
+                flow.queue[end] = std::move(lost);
+            ++end;
+            continue;
+        }
+        journal_->release(lost.number);
+        flow.queue_bytes -= lost.message->payload.size() + lost.message->topic.size();
         --stats_.queued;
-        flow.queue.pop_back();
     }
+    while (flow.queue.size() > end)
+        flow.queue.pop_back();
     for (std::size_t i = flow.qos2.size(); i > 0; --i) {
         if (flow.qos2[i - 1].pending == 0 && flow.qos2[i - 1].number > stable_)
             flow.qos2.erase(i - 1);

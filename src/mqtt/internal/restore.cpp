@@ -13,7 +13,9 @@ constexpr std::uint64_t span_factor = 2; ///< as of the window
 constexpr std::uint64_t span_max = 65'535;
 
 Delivery delivery_of(RestoredPlace& place) {
-    Delivery delivery{place.flags(), std::move(place.message), nullptr, place.number};
+    Delivery delivery{
+        place.flags(), std::move(place.message), nullptr, place.number, Delivery::not_inherited
+    };
     if (!place.subscription_ids.empty())
         delivery.ids = std::make_unique<std::vector<std::uint32_t>>(std::move(place.subscription_ids));
     return delivery;

@@ -121,7 +121,7 @@ std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, 
         first = last;
     }
     for (SubscriptionTree::Group* group : matches.groups) {
-        reached += offer_group(*group, message, now, cache) ? 1 : 0;
+        reached += offer_group(*group, message, Delivery::not_inherited, now, cache) ? 1 : 0;
     }
     if (message->payload.size() <= spare_payload_bytes_max)
         spare_cache_ = std::move(cache);
@@ -166,7 +166,11 @@ bool Broker::Core::offer_matches(
 /// Round robin among members that are online; when none is, QoS > 0 waits with the next one whose session
 /// stays.
 bool Broker::Core::offer_group(
-    SubscriptionTree::Group& group, const MessagePtr& message, Mono now, EncodeCache& cache
+    SubscriptionTree::Group& group,
+    const MessagePtr& message,
+    JournalNumber promised,
+    Mono now,
+    EncodeCache& cache
 ) {
     const std::size_t count = group.members.size();
     for (const bool wants_online : {true, false}) {
@@ -184,6 +188,7 @@ bool Broker::Core::offer_group(
             delivery.qos = std::min(entry.options.qos, message->qos);
             delivery.retain = entry.options.retain_as_published && message->retain;
             delivery.is_shared = true;
+            delivery.promised = promised;
             if (entry.options.id != 0) {
                 delivery.ids = std::make_unique<std::vector<std::uint32_t>>(1, entry.options.id);
             }
@@ -200,13 +205,13 @@ bool Broker::Core::offer_group(
 /// Of what a member whose session ended had not taken: it goes to another one (MQTT 5 section 4.8.2).
 void Broker::Core::hand_over(
     std::string_view key,
-    const std::vector<MessagePtr>& messages,
+    const std::vector<Inherited>& messages,
     const std::vector<TopicFilter>& shares,
     Mono now
 ) {
     const Message* before = nullptr;
     std::size_t turn = 0;
-    for (const MessagePtr& message : messages) {
+    for (const auto& [message, promised] : messages) {
         // One message is there once for each subscription it came by, one behind the other.
         turn = message.get() == before ? turn + 1 : 0;
         before = message.get();
@@ -216,7 +221,7 @@ void Broker::Core::hand_over(
         }
         SubscriptionTree::Group* const group = heirs(shares, message->topic, turn);
         EncodeCache cache;
-        if (group == nullptr || !offer_group(*group, message, now, cache))
+        if (group == nullptr || !offer_group(*group, message, promised, now, cache))
             dropped(key, "no_session", 1);
         if (!kept_.empty())
             write_message(message, false);

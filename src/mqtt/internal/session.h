@@ -151,6 +151,11 @@ struct Delivery : DeliveryFlags {
     MessagePtr message;
     SubscriptionIds ids;      ///< null for none
     JournalNumber number = 0; ///< of the message in the journal; 0 when it is not there
+    /// What was inherited: its number with whom it was first. Once that was safe its publisher was told, so
+    /// it stays although `number` may never be.
+    JournalNumber promised = not_inherited;
+
+    static constexpr JournalNumber not_inherited = UINT64_MAX;
 };
 
 /// One place in the outbound window. Places follow each other by packet id.

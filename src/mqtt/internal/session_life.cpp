@@ -168,12 +168,12 @@ void Broker::Core::drop_contents(Session& session, SessionId id, Mono now) {
         return;
     release_kept(session);
     Flow& flow = *session.flow;
-    std::vector<MessagePtr> inherited;
+    std::vector<Inherited> inherited;
     std::uint64_t lost = 0;
     const auto take = [&](const Delivery& delivery, bool is_begun) {
         // QoS 2 that one client may have is completed with it or with nobody [MQTT-4.8.2-5].
         if (delivery.is_shared && !(is_begun && delivery.qos == 2))
-            inherited.push_back(delivery.message);
+            inherited.push_back({delivery.message, std::min(delivery.promised, delivery.number)});
         else
             ++lost;
     };

@@ -46,30 +46,11 @@ void Broker::Core::run_session_timer(SessionId id, Mono due, Mono now) {
         if (session == nullptr || session->conn != 0)
             return;
     }
-    if (session->expires <= now && must_wait_for_journal(*session)) {
-        session->timer_due = now + tick_max;
-        session_timers_.push(session->timer_due, id);
-    } else if (session->expires <= now) {
+    if (session->expires <= now) {
         forget(id, now);
     } else {
         arm(id, *session, now);
     }
-}
-
-/// What others would inherit from it could not be written down, and was promised to its publishers long ago.
-bool Broker::Core::must_wait_for_journal(Session& session) {
-    if (session.kept == 0 || !session.flow || !is_failure(journal_->refusal(Promise::grow)))
-        return false;
-    Flow& flow = *session.flow;
-    for (std::size_t i = 0; i < flow.queue.size(); ++i) {
-        if (flow.queue[i].is_shared)
-            return true;
-    }
-    for (std::size_t i = 0; i < flow.outbound.size(); ++i) {
-        if (flow.outbound[i].delivery.is_shared)
-            return true;
-    }
-    return false;
 }
 
 void Broker::Core::run_conn_timer(ConnId id, Mono now) {

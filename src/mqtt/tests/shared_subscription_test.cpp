@@ -3,6 +3,7 @@
 #include "mqtt/tests/broker_bench.h"
 #include "mqtt/tests/session_log_rig.h"
 
+#include <functional>
 #include <set>
 #include <string>
 
@@ -170,11 +171,13 @@ TEST_CASE("[F-54] [F-05] what is handed over is kept for a member that is away, 
     CHECK(taken(heir) == std::multiset<std::string>{"one", "two"});
 }
 
-TEST_CASE("[F-54] while the disk takes nothing a session whose messages others inherit does not end") {
-    KeptRig rig;
+namespace {
+
+/// "dying" is away and holds "promised", which is on disk; "heir" is away too and has the same share.
+void leave_to_heir(KeptRig& rig, std::uint32_t expiry_s) {
     rig.start();
     Peer dying(*rig.bench);
-    join_kept(rig, dying, "dying", false, 5);
+    join_kept(rig, dying, "dying", false, expiry_s);
     subscribe_kept(rig, dying, "$share/g/t", 1);
     Peer heir(*rig.bench);
     join_kept(rig, heir, "heir");
@@ -184,17 +187,95 @@ TEST_CASE("[F-54] while the disk takes nothing a session whose messages others i
     subscribe_kept(rig, heir, "$share/g/t", 1);
     heir.cut();
     rig.run();
-    rig.disk().add_fault({.kind = io::DiskFault::Kind::io_error, .op = io::DiskOp::sync, .times = 1'000'000});
+}
+
+void fail_all(KeptRig& rig, io::DiskOp op) {
+    rig.disk().add_fault({.kind = io::DiskFault::Kind::io_error, .op = op, .times = 1'000'000});
+}
+
+/// The journal notices that the disk fails.
+void notice_failure(KeptRig& rig) {
     Peer tries(*rig.bench);
     tries.join("tries", true, 0);
-    tries.publish("r", "x", 1, 1, true); // retained: the journal notices
-    rig.pass(std::chrono::seconds{20});
-    CHECK(rig.broker().stats().sessions == 3);
+    tries.publish("r", "x", 1, 1, true); // retained
+    rig.run();
+    REQUIRE(rig.log->stats().is_failing);
+}
+
+std::multiset<std::string> left_to_heir(KeptRig& rig) {
+    Peer heir(*rig.bench);
+    CHECK(join_kept(rig, heir, "heir").session_present);
+    return taken(heir);
+}
+
+void heal(KeptRig& rig) {
     rig.disk().clear_faults();
-    rig.pass(std::chrono::seconds{60});
+    rig.pass(std::chrono::seconds{10});
+    REQUIRE_FALSE(rig.log->stats().is_failing);
+}
+
+} // namespace
+
+TEST_CASE("[F-54] a disk that fails while a session ends does not take from others what it leaves to them") {
+    using End = std::function<void(KeptRig&)>;
+    const End ends[] = {
+        [](KeptRig& rig) { rig.pass(std::chrono::seconds{20}); },
+        [](KeptRig& rig) {
+            rig.broker().kick("dying", ReasonCode::administrative_action, true, rig.host().now);
+            rig.pass(std::chrono::seconds{2});
+        },
+        [](KeptRig& rig) {
+            Peer anew(*rig.bench);
+            CHECK(is_failure(join_kept(rig, anew, "dying", true).reason));
+            rig.pass(std::chrono::seconds{2});
+        },
+    };
+    for (std::size_t way = 0; way < std::size(ends); ++way) {
+        for (const bool is_noticed : {false, true}) {
+            CAPTURE(way);
+            CAPTURE(is_noticed);
+            KeptRig rig;
+            leave_to_heir(rig, 5);
+            fail_all(rig, io::DiskOp::sync);
+            if (is_noticed)
+                notice_failure(rig);
+            ends[way](rig);
+            CHECK(rig.log->stats().is_failing);
+            heal(rig);
+            rig.restart();
+            CHECK(left_to_heir(rig) == std::multiset<std::string>{"promised"});
+        }
+    }
+}
+
+TEST_CASE("[F-54] [F-05] what is handed over and never written is with its first session after a power cut") {
+    KeptRig rig;
+    leave_to_heir(rig, 60);
+    fail_all(rig, io::DiskOp::write);
+    rig.broker().kick("dying", ReasonCode::administrative_action, true, rig.host().now);
+    rig.pass(std::chrono::seconds{2});
+    CHECK(rig.broker().stats().sessions == 1);
+    rig.power_cut(io::CutMode::lose_all);
+    rig.disk().clear_faults();
+    rig.start();
     CHECK(rig.broker().stats().sessions == 2);
-    rig.restart();
-    Peer back(*rig.bench);
-    CHECK(join_kept(rig, back, "heir").session_present);
-    CHECK(taken(back) == std::multiset<std::string>{"promised"});
+    rig.pass(std::chrono::seconds{62});
+    CHECK(left_to_heir(rig) == std::multiset<std::string>{"promised"});
+}
+
+TEST_CASE("[F-54] what was not safe yet when it was handed over is taken back and refused") {
+    KeptRig rig;
+    leave_to_heir(rig, 60);
+    Peer publisher(*rig.bench);
+    publisher.join("publisher");
+    fail_all(rig, io::DiskOp::sync);
+    publisher.publish("t", "to the dying one", 1, 1).publish("t", "to the heir", 1, 2);
+    rig.broker().kick("dying", ReasonCode::administrative_action, true, rig.host().now);
+    CHECK(rig.broker().stats().queued == 3);
+    rig.pass(std::chrono::seconds{2});
+    CHECK(publisher.acked(PacketType::puback).reason == ReasonCode::implementation_specific_error);
+    CHECK(publisher.acked(PacketType::puback).reason == ReasonCode::implementation_specific_error);
+    CHECK(rig.broker().stats().queued == 1);
+    heal(rig);
+    CHECK(left_to_heir(rig) == std::multiset<std::string>{"promised"});
 }
