@@ -123,6 +123,9 @@ std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, 
     for (SubscriptionTree::Group* group : matches.groups) {
         reached += offer_group(*group, message, Delivery::not_inherited, now, cache) ? 1 : 0;
     }
+    // It is there for all who come: refused, it would come again and take the place of a later one.
+    if (is_retained)
+        was_full_ = false;
     if (message->payload.size() <= spare_payload_bytes_max)
         spare_cache_ = std::move(cache);
     if ((is_retained && is_written) || !kept_.empty())

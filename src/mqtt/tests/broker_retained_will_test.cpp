@@ -350,3 +350,32 @@ TEST_CASE("retain without its being available: MQTT 5 is closed with 0x9A, 3.1.1
     CHECK_FALSE(four.is_closed());
     CHECK(bench.broker.stats().retained == 0);
 }
+
+TEST_CASE("a retained message that finds every queue full is taken: sent again it replaces no later one") {
+    BrokerLimits limits;
+    limits.queue_count_max = 1;
+    Bench bench(limits);
+    Peer away(bench);
+    away.join("away", true, 100);
+    away.subscribe("a", 2);
+    away.cut();
+    Peer publisher(bench);
+    publisher.join("publisher", true, 100);
+    publisher.publish("a", "fills the queue", 2, 1);
+    CHECK(publisher.acked(PacketType::pubrec).reason == ReasonCode::success);
+    publisher.publish("a", "refused", 2, 2);
+    CHECK(publisher.acked(PacketType::pubrec).reason == ReasonCode::quota_exceeded);
+    publisher.publish("a", "older", 2, 3, true).publish("a", "newer", 2, 4, true);
+    publisher.cut(); // before it reads an answer
+    Peer again(bench);
+    CHECK(again.join("publisher", false, 100).session_present);
+    again.publish("a", "older", 2, 3, true).publish("a", "newer", 2, 4, true);
+    CHECK_FALSE(is_failure(again.acked(PacketType::pubrec).reason));
+    CHECK_FALSE(is_failure(again.acked(PacketType::pubrec).reason));
+    Peer late(bench);
+    late.join("late");
+    late.subscribe("a", 0);
+    CHECK(late.message().payload == "newer");
+    CHECK(bench.host.published.size() == 4); // what came again was known
+    CHECK(bench.host.dropped["queue_full"] == 3);
+}
