@@ -87,6 +87,15 @@ bool BrokerModel::is_owed(const Wish& wish, const SentMessage& sent) const {
            wish.qos != 0 && topic_matches(wish.filter, sent.topic);
 }
 
+bool BrokerModel::has_stood(const ClientFacts& facts, const Receipt& receipt, const SentMessage& sent) const {
+    return std::ranges::any_of(facts.wishes, [&](const Wish& wish) {
+        const bool is_over = (wish.release_asked && wish.release_asked.before(receipt.arrived)) ||
+                             (wish.doubted && wish.doubted.before(receipt.arrived));
+        return wish.granted && wish.granted.before(sent.submitted) && !is_over &&
+               topic_matches(wish.filter, receipt.topic);
+    });
+}
+
 void BrokerModel::check_receipt(const ClientFacts& facts, const Receipt& receipt) {
     const SentMessage* sent = message(receipt.number);
     if (sent == nullptr || sent->topic != receipt.topic || sent->payload_bytes != receipt.payload_bytes ||
@@ -160,7 +169,7 @@ void BrokerModel::check_order(std::size_t who) {
     const bool is_in_group =
         std::ranges::any_of(facts.wishes, [](const Wish& wish) { return !wish.group.empty(); });
     // A message sent twice may be new to a receiver only the second time, when others are there already: if
-    // the first copy was dropped, forbidden, or another member's.
+    // the first copy was dropped, forbidden, or another member's, or came between two subscriptions.
     const bool takes_repeated = !is_in_group && facts.bans.empty() && facts.dropped.empty();
     std::map<std::tuple<unsigned, std::size_t, std::string_view, int>, std::uint64_t> last;
     std::set<std::pair<unsigned, std::uint64_t>> seen;
@@ -170,8 +179,9 @@ void BrokerModel::check_order(std::size_t who) {
             continue;
         if (!seen.emplace(receipt.generation, receipt.number).second)
             continue;
-        if (sent->sendings > 1 && (!takes_repeated || sent->may_expire || receipt.qos == 0 ||
-                                   !sent->is_exact || sent->met_bad_disk))
+        if (sent->sendings > 1 &&
+            (!takes_repeated || sent->may_expire || receipt.qos == 0 || !sent->is_exact ||
+             sent->met_bad_disk || !has_stood(facts, receipt, *sent)))
             continue;
         std::uint64_t& before =
             last[{receipt.generation, sent->publisher, sent->topic, sent->qos * 3 + receipt.qos}];

@@ -41,6 +41,8 @@ private:
     bool is_banned(const ClientFacts& facts, std::string_view topic, const Moment& since) const;
     bool has_wish(const ClientFacts& facts, const Receipt& receipt, const SentMessage& sent) const;
     bool is_owed(const Wish& wish, const SentMessage& sent) const;
+    /// A subscription of `facts` stood from before the message was sent until the receipt came.
+    bool has_stood(const ClientFacts& facts, const Receipt& receipt, const SentMessage& sent) const;
     std::string name_of(const SentMessage& sent) const;
     static std::uint64_t dropped_full(const ClientFacts& facts);
     /// The number of the last retained message on `topic` that was acknowledged before `moment`; 0 = none.
