@@ -287,7 +287,7 @@ private:
     }
 
     /// What an answer waits for that may rest on something the session wrote just before.
-    JournalNumber written_of(const Session& session) const { return session.kept == 0 ? 0 : written(); }
+    JournalNumber written_of(const Session& session) const { return session.kept() == 0 ? 0 : written(); }
 
     bool refuse_unkept(ConnId id, const Admission& admission, Mono now);
     bool is_refused(const Message& message, const SubscriptionTree::Matches& matches);

@@ -335,8 +335,8 @@ void Broker::Core::handle_pubrel(ConnId id, const Frame& frame, Mono now) {
         if (place != InboundIds::none) {
             ids.erase(place);
             reason = ReasonCode::success;
-            if (session.kept != 0)
-                journal_->released(session.kept, packet->packet_id);
+            if (session.kept() != 0)
+                journal_->released(session.kept(), packet->packet_id);
         }
     }
     // After PUBCOMP the client may use the identifier for another message.
@@ -359,7 +359,7 @@ void Broker::Core::handle_disconnect(ConnId id, const Frame& frame, Mono now) {
         session.expiry_s = std::min(packet->session_expiry_s, limits_.session_expiry_s_max);
     }
     if (packet->reason == ReasonCode::normal_disconnection)
-        session.will.reset();
+        session.drop_will();
     end(id, Ended::disconnect, std::nullopt, now);
 }
 

@@ -7,10 +7,10 @@ namespace brim::mqtt {
 SessionView Broker::Core::session_view(const Session& session) {
     SessionView shown;
     shown.who = view(session);
-    shown.is_durable = session.kept != 0;
-    shown.has_will = session.will != nullptr;
+    shown.is_durable = session.kept() != 0;
+    shown.has_will = session.will() != nullptr;
     shown.expiry_s = session.expiry_s;
-    shown.expires = session.expires;
+    shown.expires = session.expires();
     shown.subscriptions = session.subscriptions ? session.subscriptions->size() : 0;
     if (const Conn* conn = session.conn == 0 ? nullptr : conns_.find(session.conn); conn != nullptr) {
         shown.is_online = true;

@@ -18,7 +18,7 @@ bool Broker::Core::refuse_unkept(ConnId id, const Admission& admission, Mono now
     SessionId session_id = 0;
     const Session* known = session_by_key(admission.session_key, session_id);
     const Conn& conn = *conns_.find(id);
-    const bool is_known = known != nullptr && known->kept != 0;
+    const bool is_known = known != nullptr && known->kept() != 0;
     if (!is_known && session_expiry_for(conn.version, *conn.more->pending) == 0)
         return false;
     const ReasonCode reason = journal_->refusal(is_known ? Promise::resume : Promise::grow);
@@ -32,7 +32,7 @@ bool Broker::Core::is_for_kept(const Message& message, const SubscriptionTree::M
     const auto is_kept = [&](const SubscriptionTree::Entry& entry) {
         const Session* session = sessions_.at_index(entry.subscriber);
         const bool is_own = session->identity.key() == message.origin && entry.options.no_local;
-        return session->kept != 0 && entry.options.qos != 0 && !is_own;
+        return session->kept() != 0 && entry.options.qos != 0 && !is_own;
     };
     if (std::ranges::any_of(matches.plain, is_kept))
         return true;
@@ -66,25 +66,25 @@ KeptFacts Broker::Core::facts_of(const Session& session) const {
     facts.subscription_ids_available = session.subscription_ids_available;
     facts.is_online = session.conn != 0;
     facts.expiry_s = session.expiry_s;
-    facts.expires = session.expires;
+    facts.expires = session.expires();
     facts.sent_below = session.flow ? session.flow->out_sequence : 0;
-    if (session.will) {
-        facts.will = session.will->message.get();
-        facts.will_delay_s = session.will->delay_s;
-        facts.will_due = session.will->due;
+    if (session.will()) {
+        facts.will = session.will()->message.get();
+        facts.will_delay_s = session.will()->delay_s;
+        facts.will_due = session.will()->due;
     }
     return facts;
 }
 
 void Broker::Core::write_session(const Session& session) {
-    if (session.kept != 0)
-        journal_->session(session.kept, facts_of(session));
+    if (session.kept() != 0)
+        journal_->session(session.kept(), facts_of(session));
 }
 
 /// A delivery that was just queued: it is written with its message when that has gone to all.
 void Broker::Core::note_kept(Session& session, std::uint64_t sequence, Delivery& delivery) {
     delivery.number = journal_->last() + 1;
-    kept_.push_back({delivery.flags(), session.kept, sequence, delivery.ids.get()});
+    kept_.push_back({delivery.flags(), session.kept(), sequence, delivery.ids.get()});
 }
 
 void Broker::Core::write_message(const MessagePtr& message, bool is_retained) {
@@ -93,30 +93,30 @@ void Broker::Core::write_message(const MessagePtr& message, bool is_retained) {
 }
 
 void Broker::Core::write_done(const Session& session, std::uint64_t sequence, JournalNumber number) {
-    if (session.kept != 0)
-        journal_->done(session.kept, sequence, number);
+    if (session.kept() != 0)
+        journal_->done(session.kept(), sequence, number);
 }
 
 void Broker::Core::write_replay(const Session& session, const Replay& replay, bool is_done) {
-    if (session.kept == 0)
+    if (session.kept() == 0)
         return;
     const KeptReplay kept{replay.filter.text(), replay.subscription_id, replay.qos, replay.after};
-    journal_->replayed(session.kept, kept, is_done);
+    journal_->replayed(session.kept(), kept, is_done);
 }
 
 JournalNumber
 Broker::Core::write_inbound(const Session& session, std::uint16_t packet_id, JournalNumber number) {
-    if (session.kept == 0)
+    if (session.kept() == 0)
         return number;
     // In one turn with the message itself: both are there after a restart, or neither.
-    journal_->inbound(session.kept, packet_id);
+    journal_->inbound(session.kept(), packet_id);
     return journal_->last();
 }
 
 /// The message at the head of a kept session's queue is not sent: it uses up its packet identifier all the
 /// same, for those behind it have theirs already.
 void Broker::Core::pass_over(Session& session, JournalNumber number) {
-    if (session.kept == 0)
+    if (session.kept() == 0)
         return;
     Flow& flow = flow_of(session);
     write_done(session, flow.out_sequence, number);
@@ -128,7 +128,7 @@ void Broker::Core::pass_over(Session& session, JournalNumber number) {
 }
 
 void Broker::Core::release_kept(Session& session) {
-    if (session.kept == 0)
+    if (session.kept() == 0)
         return;
     Flow& flow = *session.flow;
     for (std::size_t i = 0; i < flow.queue.size(); ++i)

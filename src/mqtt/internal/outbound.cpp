@@ -42,7 +42,7 @@ Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery)
     }
     flow.queue_bytes += bytes;
     ++stats_.queued;
-    if (session.kept != 0)
+    if (session.kept() != 0)
         note_kept(session, flow.out_sequence + flow.queue.size(), delivery);
     flow.queue.push_back(std::move(delivery));
     return Offered::queued;
@@ -61,7 +61,7 @@ Broker::Core::offer(SessionId id, Session& session, Delivery delivery, Mono now,
         }
         if (is_shed_qos0(session))
             return Offered::dropped;
-    } else if (session.kept != 0) {
+    } else if (session.kept() != 0) {
         // It leaves once it is safe: its packet identifier must name the same message after a restart.
         const Offered outcome = enqueue(session, std::move(delivery));
         if (outcome == Offered::queued && is_up)
@@ -234,8 +234,8 @@ bool Broker::Core::resend(ConnId conn_id, Session& session, Flow& flow, Mono now
                     continue;
                 }
                 // The client may hold its identifier, its PUBREC lost: PUBREL lets it go.
-                if (session.kept != 0)
-                    journal_->received(session.kept, first + flow.resend_from - 1, place.delivery.number);
+                if (session.kept() != 0)
+                    journal_->received(session.kept(), first + flow.resend_from - 1, place.delivery.number);
                 place.delivery = Delivery{};
                 place.state = Outbound::State::wait_pubcomp;
                 send_ack_when_stable(conn_id, written_of(session), PacketType::pubrel, packet_id);
@@ -330,8 +330,8 @@ void Broker::Core::on_outbound_ack(
         return;
     }
     if (is_pubrec && !is_failure(reason)) {
-        if (session.kept != 0 && place->state == State::wait_pubrec)
-            journal_->received(session.kept, first + offset, place->delivery.number);
+        if (session.kept() != 0 && place->state == State::wait_pubrec)
+            journal_->received(session.kept(), first + offset, place->delivery.number);
         place->state = State::wait_pubcomp;
         place->delivery = Delivery{};
         // Once the client has PUBREL it forgets the identifier: a PUBLISH again would be a second message.

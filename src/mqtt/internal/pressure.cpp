@@ -47,7 +47,7 @@ bool Broker::Core::refuse_new(ConnId id, const Admission& admission, Mono now) {
         return false;
     SessionId session_id = 0;
     const Session* known = session_by_key(admission.session_key, session_id);
-    if (known != nullptr && (known->conn != 0 || known->expires > now))
+    if (known != nullptr && (known->conn != 0 || known->expires() > now))
         return false;
     ++stats_.shed_connects;
     refuse(id, ReasonCode::server_busy, "the server is short of memory", now);

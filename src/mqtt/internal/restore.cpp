@@ -52,14 +52,13 @@ bool Broker::Core::restore_session(RestoredSession& kept, Mono now) {
     session.identity.set(kept.key, kept.client_id, kept.principal);
     by_key_.insert(Slab<Session>::index_of(id));
     const KeptFacts& facts = kept.facts;
-    session.kept = kept.id;
+    session.make_lasting().kept = kept.id;
     session.version = facts.version;
     session.qos_max = facts.qos_max;
     session.retain_available = facts.retain_available;
     session.wildcard_available = facts.wildcard_available;
     session.subscription_ids_available = facts.subscription_ids_available;
     session.expiry_s = facts.expiry_s;
-    session.timer_due = Mono::max();
     if (!kept.subscriptions.empty()) {
         session.subscriptions = std::make_unique<std::vector<Subscription>>();
         session.subscriptions->reserve(kept.subscriptions.size());
@@ -72,11 +71,12 @@ bool Broker::Core::restore_session(RestoredSession& kept, Mono now) {
     }
     const bool is_exact = restore_flow(session, kept, now);
     // A connection that was up ends with the restart.
-    session.expires = facts.is_online ? now + std::chrono::seconds{facts.expiry_s} : facts.expires;
+    session.lasting->expires = facts.is_online ? now + std::chrono::seconds{facts.expiry_s} : facts.expires;
     if (kept.will) {
         const std::uint32_t delay_s = std::min(facts.will_delay_s, facts.expiry_s);
         const Mono due = facts.is_online ? now + std::chrono::seconds{delay_s} : facts.will_due;
-        session.will = std::make_unique<Will>(Will{std::move(kept.will), facts.will_delay_s, true, due});
+        session.lasting->will =
+            std::make_unique<Will>(Will{std::move(kept.will), facts.will_delay_s, true, due});
     }
     if (facts.is_online)
         write_session(session);
@@ -131,7 +131,7 @@ void Broker::Core::restore_place(Session& session, RestoredPlace& place, Mono no
         expired_.emplace_back(session.identity.key());
     if (is_over && place.qos == 2)
         // The client may hold its identifier: PUBREL lets it go without delivering what is too old.
-        journal_->received(session.kept, place.sequence, place.number);
+        journal_->received(session.kept(), place.sequence, place.number);
     else if (is_over)
         write_done(session, place.sequence, place.number);
     if (place.number == 0 || (is_over && place.qos == 2)) {
@@ -153,7 +153,7 @@ bool Broker::Core::write_image(ImagePlace& at, std::size_t items) {
             break;
         }
         const Session* session = sessions_.at_index(at.session++);
-        const std::size_t count = session == nullptr || session->kept == 0 ? 1 : write_image_of(*session);
+        const std::size_t count = session == nullptr || session->kept() == 0 ? 1 : write_image_of(*session);
         items -= std::min(items, count);
     }
     while (const Retained::Kept* kept = retained_.following(at.topic)) {
@@ -169,7 +169,7 @@ bool Broker::Core::write_image(ImagePlace& at, std::size_t items) {
 
 /// Returns how many things it was.
 std::size_t Broker::Core::write_image_of(const Session& session) {
-    const KeptId id = session.kept;
+    const KeptId id = session.kept();
     Flow* flow = session.flow.get();
     const std::uint64_t next_sequence =
         flow == nullptr ? out_sequence_seed_ : flow->out_sequence + flow->queue.size();
@@ -202,7 +202,7 @@ std::size_t Broker::Core::write_places(const Session& session) {
         if (!delivery.message)
             flags.qos = 2;
         journal_->image_place(
-            session.kept, {flags, sequence, delivery.number, delivery.message.get(), delivery.ids.get()}
+            session.kept(), {flags, sequence, delivery.number, delivery.message.get(), delivery.ids.get()}
         );
     };
     const std::uint64_t first = flow.out_sequence - flow.outbound.size();

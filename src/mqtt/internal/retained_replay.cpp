@@ -45,7 +45,7 @@ bool Broker::Core::replay_some(SessionId id, Session& session, Mono now) {
         if (conn.is_congested || flow.queue.size() >= (limits_.queue_count_max + 1) / 2)
             return true;
         Replay& replay = flow.replays.front();
-        if (session.kept != 0 && replay.qos != 0 && is_failure(journal_->refusal(Promise::grow)))
+        if (session.kept() != 0 && replay.qos != 0 && is_failure(journal_->refusal(Promise::grow)))
             return true;
         const MessagePtr message = retained_.next(replay.filter, replay.after, budget, now);
         if (!message) {

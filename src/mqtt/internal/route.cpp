@@ -56,9 +56,9 @@ bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono
         dropped(key, "invalid", 1);
         return false;
     }
-    if (session->conn == 0 && session->expires <= now)
+    if (session->conn == 0 && session->expires() <= now)
         return false;
-    if (session->kept != 0 && message->qos != 0 && is_failure(journal_->refusal(Promise::grow))) {
+    if (session->kept() != 0 && message->qos != 0 && is_failure(journal_->refusal(Promise::grow))) {
         dropped(key, "not_stored", 1);
         return false;
     }

@@ -106,25 +106,26 @@ struct PublishRate {
     }
 };
 
+/// The smallest members last: what is left of their eight bytes is the slab's.
 struct Conn {
-    Stage stage = Stage::fresh;
-    ProtocolVersion version = ProtocolVersion::v311;
-    bool is_congested = false;
-    bool is_traced = false;    ///< the host sees its packets
-    bool is_paused = false;    ///< the host was told to stop reading
-    bool is_blocked = false;   ///< no packet is handled until acknowledgements left (3.x only)
-    bool is_busy = false;      ///< its bytes are being worked on further up the stack
-    bool is_stalled = false;   ///< its held output is full: as if congested
-    bool is_throttled = false; ///< no packet is handled until it is within its publishing rate
+    SessionId session = 0;
+    Mono last_packet{};
+    std::unique_ptr<ConnMore> more;     ///< null while there is nothing in it
+    std::unique_ptr<PublishRate> rate;  ///< null: it has none
+    std::uint32_t packet_bytes_max = 0; ///< of what we send to it; 0 = no limit
+    std::uint32_t up_since_s = 0;       ///< of the monotonic clock
     std::uint16_t keepalive_s = 0;
     std::uint16_t receive_maximum = 0; ///< QoS > 0 we may have in flight to it
     std::uint16_t alias_out_max = 0;
-    std::uint32_t packet_bytes_max = 0; ///< of what we send to it; 0 = no limit
-    std::uint32_t up_since_s = 0;       ///< of the monotonic clock
-    SessionId session = 0;
-    Mono last_packet{};
-    std::unique_ptr<ConnMore> more;    ///< null while there is nothing in it
-    std::unique_ptr<PublishRate> rate; ///< null: it has none
+    Stage stage = Stage::fresh;
+    ProtocolVersion version = ProtocolVersion::v311;
+    bool is_congested : 1 = false;
+    bool is_traced : 1 = false;    ///< the host sees its packets
+    bool is_paused : 1 = false;    ///< the host was told to stop reading
+    bool is_blocked : 1 = false;   ///< no packet is handled until acknowledgements left (3.x only)
+    bool is_busy : 1 = false;      ///< its bytes are being worked on further up the stack
+    bool is_stalled : 1 = false;   ///< its held output is full: as if congested
+    bool is_throttled : 1 = false; ///< no packet is handled until it is within its publishing rate
 
     ConnMore& make_more() {
         if (!more)
@@ -253,6 +254,14 @@ private:
     bool is_client_key_ = false;
 };
 
+/// Of a session that outlives its connection, or has something to do when that ends.
+struct Lasting {
+    KeptId kept = 0; ///< its name in the journal
+    std::unique_ptr<Will> will;
+    Mono expires{};               ///< counts while offline
+    Mono timer_due = Mono::max(); ///< of its one entry in the timer heap; Mono::max() = none
+};
+
 struct Session {
     Identity identity;
     std::uint64_t user = 0;
@@ -261,18 +270,34 @@ struct Session {
     std::uint32_t expiry_s = 0;
     ProtocolVersion version = ProtocolVersion::v311;
     std::uint8_t qos_max = 2;
-    bool retain_available = true;
-    bool wildcard_available = true;
-    bool subscription_ids_available = true;
-    bool is_replaying = false;                                ///< listed in Core::replaying_
-    bool is_waiting = false;                                  ///< listed in Core::waiting_
-    bool is_pump_due = false;                                 ///< listed in Core::pumps_
-    KeptId kept = 0;                                          ///< its name in the journal
+    bool retain_available : 1 = true;
+    bool wildcard_available : 1 = true;
+    bool subscription_ids_available : 1 = true;
+    bool is_replaying : 1 = false;                            ///< listed in Core::replaying_
+    bool is_waiting : 1 = false;                              ///< listed in Core::waiting_
+    bool is_pump_due : 1 = false;                             ///< listed in Core::pumps_
     std::unique_ptr<std::vector<Subscription>> subscriptions; ///< in the order of their text; null for none
     std::unique_ptr<Flow> flow;
-    std::unique_ptr<Will> will;
-    Mono expires{};   ///< counts while offline
-    Mono timer_due{}; ///< of its one entry in the timer heap; Mono::max() = none
+    std::unique_ptr<Lasting> lasting; ///< null: it ends with its connection, and leaves nothing
+
+    /// 0: it is not in the journal.
+    KeptId kept() const { return lasting ? lasting->kept : 0; }
+
+    /// Null when it has none.
+    Will* will() const { return lasting ? lasting->will.get() : nullptr; }
+
+    Mono expires() const { return lasting ? lasting->expires : Mono{}; }
+
+    Lasting& make_lasting() {
+        if (!lasting)
+            lasting = std::make_unique<Lasting>();
+        return *lasting;
+    }
+
+    void drop_will() {
+        if (lasting)
+            lasting->will.reset();
+    }
 };
 
 constexpr std::uint32_t expiry_never = 0xFFFFFFFF;

@@ -58,7 +58,7 @@ SessionId Broker::Core::attach(
             return 0;
     }
     Session* session = session_by_key(admission.session_key, session_id);
-    if (session != nullptr && (pending.clean_start || session->expires <= now)) {
+    if (session != nullptr && (pending.clean_start || session->expires() <= now)) {
         forget(session_id, now); // a will that waits belongs to the session that ends here
         if (conns_.find(id) == nullptr)
             return 0;
@@ -70,10 +70,9 @@ SessionId Broker::Core::attach(
             return 0;
         session_id = sessions_.take();
         session = sessions_.find(session_id);
-        session->timer_due = Mono::max();
     } else {
         by_key_.erase(session->identity.key());
-        session->will.reset(); // back before its delay was over
+        session->drop_will(); // back before its delay was over
     }
     const std::string_view client_id = pending.client_id.empty()
                                            ? std::string_view(admission.assigned_client_id)
@@ -90,9 +89,10 @@ SessionId Broker::Core::attach(
     session->subscription_ids_available = admission.subscription_ids_available;
     session->expiry_s = session_expiry_for(session->version, pending);
     if (pending.will)
-        session->will = std::make_unique<Will>(Will{pending.will, pending.will_delay_s, false, {}});
-    if (journal_ != nullptr && session->kept == 0 && session->expiry_s != 0)
-        session->kept = journal_->new_session();
+        session->make_lasting().will =
+            std::make_unique<Will>(Will{pending.will, pending.will_delay_s, false, {}});
+    if (journal_ != nullptr && session->kept() == 0 && session->expiry_s != 0)
+        session->make_lasting().kept = journal_->new_session();
     write_session(*session);
     if (present)
         start_resume(*session);
@@ -104,7 +104,8 @@ void Broker::Core::detach(SessionId id, Ended why, Mono now) {
     BRIM_ASSERT(session != nullptr, "a connection that is up has a session");
     const ConnView who = view(*session);
     session->conn = 0;
-    session->expires = now + std::chrono::seconds{session->expiry_s};
+    if (session->expiry_s != 0 || session->lasting)
+        session->make_lasting().expires = now + std::chrono::seconds{session->expiry_s};
     if (session->flow) {
         session->flow->acks.release(); // the client will send again what it has no answer for
         session->flow->acks_qos1 = 0;
@@ -112,10 +113,11 @@ void Broker::Core::detach(SessionId id, Ended why, Mono now) {
         release_idle(*session);
     }
     if (why == Ended::shutdown)
-        session->will.reset();
-    if (session->will) {
-        session->will->is_due_set = true;
-        session->will->due = now + std::chrono::seconds{std::min(session->will->delay_s, session->expiry_s)};
+        session->drop_will();
+    if (session->will()) {
+        session->will()->is_due_set = true;
+        session->will()->due =
+            now + std::chrono::seconds{std::min(session->will()->delay_s, session->expiry_s)};
     }
     if (session->expiry_s != 0)
         write_session(*session);
@@ -123,7 +125,7 @@ void Broker::Core::detach(SessionId id, Ended why, Mono now) {
     session = sessions_.find(id);
     if (session == nullptr || session->conn != 0)
         return;
-    if (session->will && session->will->due <= now) {
+    if (session->will() && session->will()->due <= now) {
         publish_will(id, now);
         session = sessions_.find(id);
         if (session == nullptr || session->conn != 0)
@@ -138,9 +140,9 @@ void Broker::Core::detach(SessionId id, Ended why, Mono now) {
 
 void Broker::Core::publish_will(SessionId id, Mono now) {
     Session* session = sessions_.find(id);
-    if (session == nullptr || !session->will)
+    if (session == nullptr || !session->will())
         return;
-    const std::unique_ptr<Will> will = std::move(session->will);
+    const std::unique_ptr<Will> will = std::move(session->lasting->will);
     auto message = std::make_shared<Message>(*will->message);
     message->origin = session->identity.key();
     message->accepted = now;
@@ -194,15 +196,15 @@ void Broker::Core::forget(SessionId id, Mono now) {
     Session* session = sessions_.find(id);
     if (session == nullptr)
         return;
-    if (session->will && session->will->is_due_set) {
+    if (session->will() && session->will()->is_due_set) {
         publish_will(id, now); // a session that ends does not wait for the delay (MQTT 5 section 3.1.3.2.2)
         session = sessions_.find(id);
         if (session == nullptr || session->conn != 0)
             return;
     }
     drop_contents(*session, id, now);
-    if (session->kept != 0)
-        journal_->session_gone(session->kept);
+    if (session->kept() != 0)
+        journal_->session_gone(session->kept());
     by_key_.erase(session->identity.key());
     sessions_.release(id);
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 namespace brim::mqtt {
@@ -34,7 +35,7 @@ public:
 
     void release(Name name) {
         Slot& slot = at(index_of(name));
-        slot.record = T{};
+        static_cast<T&>(slot) = T{};
         slot.is_used = false;
         ++slot.generation;
         --used_;
@@ -46,13 +47,11 @@ public:
         if (index >= count_)
             return nullptr;
         Slot& slot = at(index);
-        return slot.is_used && slot.generation == name >> 32 ? &slot.record : nullptr;
+        return slot.is_used && slot.generation == name >> 32 ? &slot : nullptr;
     }
 
     /// The record in use at an index, or null.
-    T* at_index(std::uint32_t index) {
-        return index < count_ && at(index).is_used ? &at(index).record : nullptr;
-    }
+    T* at_index(std::uint32_t index) { return index < count_ && at(index).is_used ? &at(index) : nullptr; }
 
     /// The current name of an index in use.
     Name name_at(std::uint32_t index) { return std::uint64_t{at(index).generation} << 32 | (index + 1); }
@@ -65,11 +64,14 @@ public:
 private:
     static constexpr std::size_t chunk_size = 256;
 
-    struct Slot {
-        T record{};
-        std::uint32_t generation = 1;
+    /// The record is a base, so that these two lie in the room it leaves at its end. Assigning to it must not
+    /// be a copy of bytes, which would take them along.
+    struct Slot : T {
         bool is_used = false;
+        std::uint32_t generation = 1;
     };
+
+    static_assert(!std::is_trivially_copyable_v<T>);
 
     Slot& at(std::uint32_t index) { return chunks_[index / chunk_size][index % chunk_size]; }
 

@@ -50,7 +50,7 @@ ReasonCode Broker::Core::subscribe_one(
     if (!is_known && subscriptions.size() >= limits_.subscriptions_max)
         return ReasonCode::quota_exceeded;
 
-    if (journal_ != nullptr && session.kept != 0) {
+    if (journal_ != nullptr && session.kept() != 0) {
         const ReasonCode refusal = journal_->refusal(is_known ? Promise::resume : Promise::grow);
         if (is_failure(refusal))
             return refusal;
@@ -64,8 +64,8 @@ ReasonCode Broker::Core::subscribe_one(
     const bool has_replay = is_wanted && !filter->shared() && retained_.size() != 0;
     if (has_replay)
         add_replay(id, session, Replay{*filter, subscription_id, qos, {}});
-    if (session.kept != 0)
-        journal_->subscribed(session.kept, filter->text(), options, !is_known, has_replay);
+    if (session.kept() != 0)
+        journal_->subscribed(session.kept(), filter->text(), options, !is_known, has_replay);
     if (is_known) {
         place->options = options;
     } else {
@@ -161,8 +161,8 @@ void Broker::Core::handle_unsubscribe(ConnId id, const Frame& frame, Mono now) {
         }
         tree_.remove(*filter, Slab<Session>::index_of(conn.session));
         subscriptions.erase(place);
-        if (session.kept != 0)
-            journal_->unsubscribed(session.kept, text);
+        if (session.kept() != 0)
+            journal_->unsubscribed(session.kept(), text);
         unsuback.reasons.push_back(ReasonCode::success);
         if (session.flow) {
             std::erase_if(session.flow->replays, [&](const Replay& replay) {

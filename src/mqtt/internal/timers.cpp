@@ -23,30 +23,31 @@ constexpr Duration throttle_min = std::chrono::milliseconds{100};
 
 void Broker::Core::arm(SessionId id, Session& session, Mono now) {
     // Only the earlier of what the session waits for; the rest is looked at when that is over.
-    Mono due = session.expires;
-    if (session.will && session.will->is_due_set)
-        due = std::min(due, session.will->due);
+    Mono due = session.expires();
+    if (session.will() && session.will()->is_due_set)
+        due = std::min(due, session.will()->due);
     due = std::min(due, now + look_again_max);
-    if (due >= session.timer_due)
+    Lasting& lasting = session.make_lasting();
+    if (due >= lasting.timer_due)
         return;
-    session.timer_due = due;
+    lasting.timer_due = due;
     session_timers_.push(due, id);
 }
 
 void Broker::Core::run_session_timer(SessionId id, Mono due, Mono now) {
     Session* session = sessions_.find(id);
-    if (session == nullptr || session->timer_due != due)
+    if (session == nullptr || !session->lasting || session->lasting->timer_due != due)
         return; // an entry that an earlier one took the place of
-    session->timer_due = Mono::max();
+    session->lasting->timer_due = Mono::max();
     if (session->conn != 0)
         return;
-    if (session->will && session->will->is_due_set && session->will->due <= now) {
+    if (session->will() && session->will()->is_due_set && session->will()->due <= now) {
         publish_will(id, now);
         session = sessions_.find(id);
         if (session == nullptr || session->conn != 0)
             return;
     }
-    if (session->expires <= now) {
+    if (session->expires() <= now) {
         forget(id, now);
     } else {
         arm(id, *session, now);
