@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import random
 import re
 import secrets
 import shutil
@@ -26,9 +27,17 @@ class PlantError(RuntimeError):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Free now, and given by the system to nobody who does not ask for it: until a program listens there, a connection of
+    another one could have taken a port from the range for those."""
+    for _ in range(1000):
+        wanted = random.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", wanted))
+                return wanted
+            except OSError:
+                continue
+    raise PlantError("no free port was found")
 
 
 def port_or_free(wanted: int) -> int:

@@ -3,10 +3,10 @@
 //   BRIM_HUB_URL, BRIM_SETUP_URL     use a hub that runs already and is not set up yet
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../support/free_port.mjs';
 
 const start_wait_ms = 15_000;
 const stop_wait_ms = 10_000;
@@ -28,18 +28,6 @@ function newestBuild() {
   found.sort((a, b) => b.time - a.time);
   if (!found[0]) throw new Error('no brim-hub found: build it, or name one with HUB=/path/to/brim-hub');
   return found[0].path;
-}
-
-/** A port that is free now; the hub binds it a moment later. @returns {Promise<number>} */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** @returns {Promise<Hub>} */

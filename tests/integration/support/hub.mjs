@@ -3,10 +3,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../support/free_port.mjs';
+
+export { freePort };
 
 const start_wait_ms = 30_000;
 const stop_wait_ms = 20_000;
@@ -26,18 +28,6 @@ export function newest(part) {
 
 export const hubProgram = process.env['HUB'] ?? newest('src/hub/brim-hub');
 export const brimProgram = process.env['BRIM'] ?? newest('src/cli/brim');
-
-/** A port that is free now. @returns {Promise<number>} */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** Runs a program to its end. @param {string} program @param {string[]} words @param {{ input?: string, env?: Record<string, string> }} [options] */
 export async function execute(program, words, options = {}) {

@@ -19,9 +19,9 @@
 // Journal, one JSON object a line: {"at":ms,"op":"read"|"write","name":"Counter","value":7,"unit":1}; values are scaled.
 
 import fs from "node:fs";
-import net from "node:net";
 import { parseArgs } from "node:util";
 import modbus from "modbus-serial";
+import { freePort } from "../free_port.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -134,15 +134,6 @@ const vector = {
     note("write", "Valve", valve ? 1 : 0);
   },
 };
-
-function freePort() {
-  return new Promise((resolve) => {
-    const probe = net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 if (options.serial) {
   const server = new modbus.ServerSerial(vector, { port: options.serial, baudRate: Number(options.baud), unitID: unit });
