@@ -46,6 +46,15 @@ public:
             bytes_.erase(0, sent_); // moves less than half: amortised over the bytes that went out
             sent_ = 0;
         }
+        const std::size_t wanted = bytes_.size() + bytes.size();
+        // A reader that has stopped keeps this for long: doubling would leave half of it empty.
+        if (wanted > bytes_.capacity() && wanted > step_bytes && wanted <= doubled_from) {
+            Bytes bigger; // reserve() of what is there would double as well
+            bigger.reserve((wanted + step_bytes - 1) / step_bytes * step_bytes);
+            bigger.append(view());
+            bytes_.swap(bigger);
+            sent_ = 0;
+        }
         bytes_.append(bytes);
     }
 
@@ -57,6 +66,10 @@ public:
     }
 
 private:
+    static constexpr std::size_t step_bytes = 64 * 1024;
+    static constexpr std::size_t doubled_from =
+        8 * step_bytes; ///< a writer who does not stop at the high-water mark
+
     Bytes bytes_;
     std::size_t sent_ = 0; ///< leading bytes that are gone
 };

@@ -133,6 +133,27 @@ TEST_CASE(
     CHECK(pair.at_client.drained == paused + 1);
 }
 
+TEST_CASE("what waits to be sent takes little more memory than its bytes") {
+    OutputBuffer buffer;
+    const Bytes piece = pattern(1'000);
+    Bytes all;
+    for (int i = 0; i < 300; ++i) {
+        buffer.append(piece);
+        all += piece;
+        CHECK(buffer.capacity() <= std::max<std::size_t>(2 * all.size(), 65'536));
+        CHECK(buffer.capacity() < all.size() + 70'000);
+    }
+    CHECK(buffer.view() == all);
+    buffer.consume(100'000);
+    all.erase(0, 100'000);
+    for (int i = 0; i < 200; ++i) {
+        buffer.append(piece);
+        all += piece;
+    }
+    CHECK(buffer.view() == all);
+    CHECK(buffer.size() == all.size());
+}
+
 TEST_CASE("close() still delivers what was queued, even when the stream object is destroyed at once") {
     Pair pair;
     const Bytes sent = pattern(3'000'000);
