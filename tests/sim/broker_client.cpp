@@ -440,7 +440,9 @@ void BrokerClient::calm() {
 }
 
 bool BrokerClient::is_settled() const {
-    return client_.connected() && client_.inflight() == 0 && owed_.empty() && asking_.empty() &&
+    // What came to a frozen machine is not taken yet, and it believes in its connection.
+    const bool is_frozen = world_.now() < world_.machine(options_.name).frozen_until();
+    return !is_frozen && client_.connected() && client_.inflight() == 0 && owed_.empty() && asking_.empty() &&
            std::ranges::all_of(options_.filters, [this](const auto& wanted) {
                return recorder_.is_granted(index_, wanted.first);
            });
