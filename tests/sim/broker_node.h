@@ -72,6 +72,9 @@ public:
     /// Nothing waits in it, nothing is left of what was delivered.
     bool is_drained() const;
 
+    /// Messages that wait in it for its clients.
+    std::uint64_t queued() const { return broker_ ? broker_->broker().stats().queued : 0; }
+
     std::uint64_t connections() const { return broker_ ? broker_->broker().stats().connections : 0; }
 
     std::string state() const;

@@ -81,7 +81,8 @@ public:
 
     std::size_t client_count() const { return clients_.size(); }
 
-    /// All clients are there and have what they asked for. False when that takes longer than `at_most`.
+    /// All clients are there and have what they asked for. False when that takes longer than `at_most`, and
+    /// than it takes to serve what is queued then.
     bool settle(Duration at_most);
     /// Why not.
     std::string state() const;
@@ -98,6 +99,7 @@ private:
     io::SimWorld world_;
     BrokerRecorder recorder_;
     BrokerNode node_;
+    Duration serving_; ///< of one message to a client that takes one at a time, at most
     std::vector<std::unique_ptr<BrokerClient>> clients_;
     std::vector<std::unique_ptr<BrokerGuest>> guests_;
 };
