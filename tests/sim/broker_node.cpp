@@ -112,10 +112,12 @@ void BrokerNode::cut(io::CutMode mode) {
 }
 
 void BrokerNode::terminate() {
-    is_draining_ = post([this] {
+    const bool is_first = post([this] {
         broker_->stop();
         broker_->close_sessions([this] { is_drained_down_ = true; });
     });
+    // Once told it is told: a second signal finds it at it.
+    is_draining_ = is_draining_ || is_first;
 }
 
 void BrokerNode::tick() {
