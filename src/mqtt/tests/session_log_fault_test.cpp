@@ -245,6 +245,76 @@ TEST_CASE("[B-58] [B-82] a damaged record costs what it held, is counted, and th
     CHECK(read_all(rig, "two") == "12456789");
 }
 
+TEST_CASE("[B-58] with any bit of a small store changed, or cut at any byte, it opens with what is left or "
+          "is refused by name") {
+    SessionLogOptions options = small_log();
+    options.segment_bytes = 65'536;
+    options.compact_bytes_min = 65'536;
+    std::vector<std::pair<std::string, Bytes>> healthy;
+    {
+        KeptRig rig(1, options);
+        rig.start();
+        leave_kept(rig);
+        Peer publisher(*rig.bench);
+        publisher.join("publisher");
+        for (std::uint16_t i = 1; i <= 3; ++i) {
+            publisher.publish("k/1", std::to_string(i), 1, i, true);
+            rig.run();
+        }
+        rig.kill();
+        for (const auto& path : rig.disk().paths())
+            healthy.emplace_back(path, rig.disk().content(path));
+    }
+    std::size_t whole = 0;
+    std::size_t refused = 0;
+    std::size_t part = 0;
+    const auto open_with = [&](std::size_t which, const Bytes& damaged) {
+        KeptRig rig(1, options);
+        for (std::size_t i = 0; i < healthy.size(); ++i)
+            rig.disk().put_file(healthy[i].first, i == which ? damaged : healthy[i].second);
+        const auto started = rig.start_or_error();
+        if (!started) {
+            ++refused;
+            CHECK(started.error().object.find(options.folder) != std::string::npos);
+            return;
+        }
+        rig.run(std::chrono::seconds{1});
+        Peer kept(*rig.bench);
+        std::string got;
+        if (join_kept(rig, kept, "kept").session_present) {
+            for (Received received = kept.next(); received.type == PacketType::publish;
+                 received = kept.next())
+                got += decode_publish(received.frame(), ProtocolVersion::v5, Sender::server, {})->payload;
+        }
+        whole += got == "123" ? 1 : 0;
+        part += got == "123" ? 0 : 1;
+        // In order, each once, and nothing that was not sent.
+        if (std::string("123").find(got) == std::string::npos && got != "13")
+            FAIL("got ", got);
+        // And it goes on.
+        REQUIRE(subscribe_kept(rig, kept, "later", 1) == ReasonCode::granted_qos1);
+    };
+    std::size_t cases = 0;
+    for (std::size_t which = 0; which < healthy.size(); ++which) {
+        const Bytes& content = healthy[which].second;
+        const std::size_t used =
+            content.find_last_not_of('\0') + 1; // segments are longer than what is in them
+        for (std::size_t at = 0; at < used; ++at) {
+            open_with(which, content.substr(0, at));
+            for (unsigned bit = 0; bit < 8; ++bit) {
+                Bytes damaged = content;
+                damaged[at] = static_cast<char>(static_cast<unsigned char>(damaged[at]) ^ 1U << bit);
+                open_with(which, damaged);
+                ++cases;
+            }
+        }
+    }
+    CHECK(cases > 1'000);
+    CHECK(whole > 0);
+    CHECK(part > 0);
+    MESSAGE(cases, " changed bits; whole ", whole, ", part ", part, ", refused ", refused);
+}
+
 TEST_CASE("entries of an unknown kind are skipped, kept aside and counted; a newer format stops the start") {
     KeptRig rig;
     const auto append = [&](std::uint8_t version) {

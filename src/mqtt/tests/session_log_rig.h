@@ -34,18 +34,23 @@ struct KeptRig {
 
     /// False when the machine died while it started.
     bool try_start() {
+        const auto started = start_or_error();
+        if (!started)
+            REQUIRE_MESSAGE(!machine().running(), started.error().text());
+        return started.has_value();
+    }
+
+    Result<void> start_or_error() {
         io::Env& env = machine().env();
         auto opened = SessionLog::open(env, options);
-        if (!opened) {
-            REQUIRE_MESSAGE(!machine().running(), opened.error().text());
-            return false;
-        }
+        if (!opened)
+            return fail(std::move(opened).error());
         log = std::move(*opened);
         bench = std::make_unique<Bench>(limits, log.get());
         bench->host.now = env.loop().now();
         bench->host.judge = judge;
         log->attach(bench->broker);
-        return true;
+        return {};
     }
 
     void start() { REQUIRE(try_start()); }
