@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect as dial } from 'node:net';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import packets from 'mqtt-packet';
+import { MemoryGroup, whyNoGroup } from './support/cgroup.mjs';
 import { connect, credentials } from './support/device.mjs';
 import { freePort, Hub, sleep, until } from './support/hub.mjs';
 
@@ -13,14 +16,23 @@ const flat_bytes = 8 * mebi; // what "flat" means: plus 10 %, or this
 /** @type {Hub} */ let hub;
 /** @type {import('./support/device.mjs').Credentials} */ let device;
 let open = 0; // the port without logins
+/** What the fault asks for, where one can be made. @type {MemoryGroup | undefined} */ let group;
 
 before(async () => {
   open = await freePort();
-  hub = await Hub.start(`[[listener]]\nprotocol = "mqtt"\naddress = "127.0.0.1:${open}"\nauth = "unsafe-anonymous"\n`);
+  if (!whyNoGroup()) group = new MemoryGroup('abuse', 256 * mebi);
+  hub = await Hub.prepare(`[[listener]]\nprotocol = "mqtt"\naddress = "127.0.0.1:${open}"\nauth = "unsafe-anonymous"\n`);
+  if (group) hub.group = group.join;
+  await hub.run();
+  await hub.setUp();
   const key = await hub.product('a1abuse');
   device = await hub.device(key, 'honest');
 });
-after(() => hub?.dispose());
+after(async () => {
+  await hub?.dispose();
+  assert.equal(group?.kills ?? 0, 0, 'the kernel had to kill nobody for want of memory');
+  await group?.remove();
+});
 
 const resident = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${hub.child?.pid}/status`, 'utf8'))?.[1]) * 1024;
 const descriptors = () => readdirSync(`/proc/${hub.child?.pid}/fd`).length;
@@ -98,6 +110,37 @@ test('[B-08] 20,000 connections that say damaged things leave nothing behind', a
   await honest();
   await until(() => descriptors() <= files + 8, 'all descriptors are back');
   assert.ok(resident() <= flat(memory), `${memory} bytes before, ${resident()} after`);
+});
+
+test('[B-08] every seed of the fuzz targets that read from a socket, as it is and behind a CONNECT, leaves the hub standing', async () => {
+  const corpus = join(dirname(fileURLToPath(import.meta.url)), '../../fuzz/corpus');
+  /** @type {[string, number[]][]} */ const targets = [
+    ['fuzz_mqtt_packets', [hub.mqttPort, open]],
+    ['fuzz_mqtt_broker', [hub.mqttPort, open]],
+    ['fuzz_mqtt_session_log', [open]],
+    ['fuzz_http', [hub.httpPort]],
+    ['fuzz_websocket', [hub.httpPort]],
+    ['fuzz_proxy_header', [open, hub.httpPort]],
+    ['fuzz_json', [hub.httpPort]],
+  ];
+  let sent = 0;
+  for (const [target, ports] of targets) {
+    for (const file of readdirSync(join(corpus, target))) {
+      const bytes = readFileSync(join(corpus, target, file));
+      const all = ports.flatMap((port) => [{ port, before: Buffer.alloc(0) }, ...(port === hub.httpPort ? [] : [{ port, before: hello('seed', 5) }])]);
+      await Promise.all(all.map(async ({ port, before }) => {
+        const socket = await raw(port);
+        const gone = new Promise((resolve) => socket.once('close', resolve));
+        socket.resume();
+        socket.end(Buffer.concat([before, bytes]));
+        await gone;
+        ++sent;
+      }));
+    }
+  }
+  assert.ok(sent > 500, `${sent} were sent`);
+  await honest();
+  assert.equal(hub.child?.exitCode, null);
 });
 
 test('[F-45] connections that never say CONNECT do not keep a device out, and are given up', async () => {

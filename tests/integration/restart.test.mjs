@@ -10,7 +10,7 @@ import { connect, credentials } from './support/device.mjs';
 import { freePort, Hub, sleep, until } from './support/hub.mjs';
 import { enter } from './support/raw.mjs';
 
-const crowd = Number(process.env['BRIM_RESTART_CLIENTS'] ?? 500);
+const crowd = Number(process.env['BRIM_RESTART_CLIENTS'] ?? 1000);
 const reporters = 10;
 const back_wait_ms = 60_000; // the fault's own bound
 const folder = mkdtempSync(join(tmpdir(), 'brim-restart-'));
