@@ -125,10 +125,11 @@ private:
     TextMap<std::unique_ptr<Terminal>> exact_;
     std::vector<Level> levels_; ///< [0] is "no level"
     std::vector<std::uint32_t> free_levels_;
-    KeyIndex<TextOfLevel> level_index_{TextOfLevel{&levels_}};
+    KeyIndex<TextOfLevel, std::hash<std::string_view>, IndexTags::byte> level_index_{TextOfLevel{&levels_}};
     std::vector<Node> nodes_; ///< [0] is the root
     std::vector<std::uint32_t> free_nodes_;
-    KeyIndex<EdgeOfNode, EdgeHash> children_{EdgeOfNode{&nodes_}}; ///< but those of '+' edges
+    KeyIndex<EdgeOfNode, EdgeHash, IndexTags::byte> children_{EdgeOfNode{&nodes_}
+    }; ///< but those of '+' edges
     std::size_t nodes_used_ = 0;
     std::size_t size_ = 0;
     std::uint64_t generation_ = 1;

@@ -18,14 +18,19 @@ struct NameOf {
     std::string_view operator()(std::uint32_t number) const { return (*names)[number]; }
 };
 
+using Plain = KeyIndex<NameOf>;
+using Tagged = KeyIndex<NameOf, std::hash<std::string_view>, IndexTags::byte>;
+
 } // namespace
 
-TEST_CASE("the key index agrees with a map under random inserts and erasures") {
+TEST_CASE_TEMPLATE(
+    "the key index agrees with a map under random inserts and erasures", Index, Plain, Tagged
+) {
     constexpr std::uint32_t count = 2'000;
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i < count; ++i)
         names.push_back("client-" + std::to_string(i * 7));
-    KeyIndex<NameOf> index{NameOf{&names}};
+    Index index{NameOf{&names}};
     std::map<std::string, std::uint32_t> model;
     std::mt19937 random(5);
     for (int step = 0; step < 60'000; ++step) {
