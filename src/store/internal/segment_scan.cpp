@@ -110,26 +110,36 @@ Result<SegmentScan::Step> SegmentScan::next() {
     return Step::record;
 }
 
+bool SegmentScan::skip_to_kind(std::uint32_t& at) const {
+    const std::uint32_t end = buffer_at_ + static_cast<std::uint32_t>(buffered_) - record_head_bytes + 1;
+    for (; at < end; ++at) {
+        const auto kind = static_cast<std::uint8_t>(buffer_[at - buffer_at_ + 16]) & 0x7f;
+        if (kind >= 1 && kind <= 3)
+            return true;
+    }
+    return false;
+}
+
 Result<SegmentScan::Step> SegmentScan::resynchronise() {
     damage_from_ = offset_;
     checked_bytes_ = 0;
     const std::uint64_t budget = resynchronise_passes_max * region_.end;
     const std::uint32_t last = region_.end < record_head_bytes ? 0 : region_.end - record_head_bytes;
-    for (std::uint32_t at = offset_ + 1; at <= last && checked_bytes_ <= budget; ++at) {
+    for (std::uint32_t at = offset_ + 1; at <= last && checked_bytes_ <= budget;) {
         const auto has_head = load(at, record_head_bytes);
         if (!has_head)
             return fail(has_head.error());
         if (!*has_head)
             break;
-        // Cheap look at the kind byte before anything else: recycled segments are megabytes of old bytes.
-        const auto kind = static_cast<std::uint8_t>(buffer_[at - buffer_at_ + 16]) & 0x7f;
-        if (kind < 1 || kind > 3)
+        if (!skip_to_kind(at))
             continue;
         const auto valid = valid_at(at, false);
         if (!valid)
             return fail(valid.error());
-        if (!*valid)
+        if (!*valid) {
+            ++at;
             continue;
+        }
         found_ = true;
         record_offset_ = at;
         damage_to_ = at;

@@ -68,6 +68,10 @@ private:
     Result<bool> load(std::uint32_t offset, std::size_t count);
     Result<void> read_pages(std::uint32_t offset, std::size_t count);
     Result<bool> valid_at(std::uint32_t offset, bool strict);
+    /// Moves `at`, where a head is loaded, on to the next loaded head whose kind can be one, or behind the
+    /// last one (false). A look at one byte, before anything else: the unused end of a segment is megabytes
+    /// of zeros or old bytes.
+    bool skip_to_kind(std::uint32_t& at) const;
     Result<Step> resynchronise();
     void take(std::uint32_t offset);
 
