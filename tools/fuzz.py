@@ -60,8 +60,9 @@ def flavour_of(build: pathlib.Path) -> str:
 def execute(program: pathlib.Path, *arguments: str, limit: float) -> Run:
     command = [str(program.resolve()), "-rss_limit_mb=2048", "-print_final_stats=1", *arguments]
     begun = time.monotonic()
-    # A group of its own: a signal for the campaign is passed on once, so that what was done so far is told.
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True) as process:
+    # A group of its own: a signal for the campaign is passed on once, so that what was done so far is told. Not a session of
+    # its own: Linux would share the cores out between sessions, and forget the campaign's low priority.
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as process:
         deadline = begun + limit
         while True:
             try:
@@ -75,10 +76,10 @@ def execute(program: pathlib.Path, *arguments: str, limit: float) -> Run:
     return Run(int(ran.group(1)) if ran else 0, time.monotonic() - begun, process.returncode, log)
 
 
-def fuzz(program: pathlib.Path, seconds: int, timeout: int, runs: int = -1) -> Run:
+def fuzz(program: pathlib.Path, seconds: int, timeout: int, runs: int = -1, *more: str) -> Run:
     found = FOUND / program.name
     found.mkdir(parents=True, exist_ok=True)
-    arguments = [f"-max_total_time={seconds}", f"-runs={runs}", f"-timeout={timeout}", f"-artifact_prefix={FOUND}/{program.name}-", str(found)]
+    arguments = [f"-max_total_time={seconds}", f"-runs={runs}", f"-timeout={timeout}", f"-artifact_prefix={FOUND}/{program.name}-", *more, str(found)]
     seeds = SEEDS / program.name
     if seeds.is_dir():
         arguments.append(str(seeds))
@@ -168,7 +169,8 @@ def campaign(programs: list[pathlib.Path], flavour: str, goals: dict[str, int]) 
     for program in programs:
         goal = goals[program.name]
         while not stopping and program.name not in failed and ledger.executions(program.name) < goal:
-            run = fuzz(program, SLICE_SECONDS, 30, goal - ledger.executions(program.name))
+            # To weigh inputs by the rarity of what they reach takes longer than most executions.
+            run = fuzz(program, SLICE_SECONDS, 30, goal - ledger.executions(program.name), "-entropic=0")
             ledger.add(program.name, flavour, run)
             tell(program, run)
             print(f"{program.name}: {ledger.executions(program.name):,} of {goal:,}", flush=True)
