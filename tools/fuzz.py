@@ -30,6 +30,8 @@ LEDGER = FOUND / "ledger.json"
 GOAL = 10_000_000  # executions of each target,
 GOALS = {"fuzz_mqtt_packets": 100_000_000, "fuzz_sdk_packets": 100_000_000}  # and of the packet readers
 SLICE_SECONDS = 300  # of a campaign: then the ledger is written, and the corpus read anew
+CAMPAIGN_TIMEOUT_SECONDS = 120  # of one execution, by the clock: at the lowest priority it may have to wait for a core
+INTERRUPTED = 72  # libFuzzer's exit code after SIGINT: it was told to stop, by us
 SEED_BYTES_MAX = 4_096
 SEEDS_MAX = 60
 SEEDS_BYTES_MAX = 12_000  # of one target
@@ -48,7 +50,7 @@ class Run:
 
     @property
     def is_finding(self) -> bool:
-        return self.code != 0 and not stopping
+        return self.code not in (0, INTERRUPTED) and not stopping
 
 
 def flavour_of(build: pathlib.Path) -> str:
@@ -170,7 +172,7 @@ def campaign(programs: list[pathlib.Path], flavour: str, goals: dict[str, int]) 
         goal = goals[program.name]
         while not stopping and program.name not in failed and ledger.executions(program.name) < goal:
             # To weigh inputs by the rarity of what they reach takes longer than most executions.
-            run = fuzz(program, SLICE_SECONDS, 30, goal - ledger.executions(program.name), "-entropic=0")
+            run = fuzz(program, SLICE_SECONDS, CAMPAIGN_TIMEOUT_SECONDS, goal - ledger.executions(program.name), "-entropic=0")
             ledger.add(program.name, flavour, run)
             tell(program, run)
             print(f"{program.name}: {ledger.executions(program.name):,} of {goal:,}", flush=True)
