@@ -64,6 +64,17 @@ template <class Entry> bool erase_entry(std::vector<Entry>& entries, std::uint32
     return true;
 }
 
+/// A place in `items` nobody has: one given back, or a new one at the end.
+template <class Items> std::uint32_t take_place(Items& items, std::vector<std::uint32_t>& free) {
+    if (free.empty()) {
+        items.emplace_back();
+        return static_cast<std::uint32_t>(items.size() - 1);
+    }
+    const std::uint32_t place = free.back();
+    free.pop_back();
+    return place;
+}
+
 } // namespace
 
 std::uint64_t SubscriptionTree::EdgeOfNode::operator()(std::uint32_t node) const {
@@ -115,15 +126,8 @@ bool SubscriptionTree::remove_from(Terminal& terminal, const TopicFilter& filter
 }
 
 std::uint32_t SubscriptionTree::take_node(std::uint32_t parent) {
-    std::uint32_t index = 0;
-    if (free_nodes_.empty()) {
-        index = static_cast<std::uint32_t>(nodes_.size());
-        nodes_.emplace_back();
-    } else {
-        index = free_nodes_.back();
-        free_nodes_.pop_back();
-        nodes_[index] = Node{};
-    }
+    const std::uint32_t index = take_place(nodes_, free_nodes_);
+    nodes_[index] = Node{};
     nodes_[index].parent = parent;
     ++nodes_[parent].children;
     ++nodes_used_;
@@ -152,14 +156,7 @@ std::uint32_t SubscriptionTree::child_for(std::uint32_t node, std::string_view l
 std::uint32_t SubscriptionTree::intern(std::string_view level) {
     if (const std::uint32_t known = level_index_.find(level); known != level_index_.none)
         return known;
-    std::uint32_t id = 0;
-    if (free_levels_.empty()) {
-        id = static_cast<std::uint32_t>(levels_.size());
-        levels_.emplace_back();
-    } else {
-        id = free_levels_.back();
-        free_levels_.pop_back();
-    }
+    const std::uint32_t id = take_place(levels_, free_levels_);
     levels_[id].text = level;
     level_index_.insert(id);
     return id;
