@@ -17,7 +17,7 @@ namespace brim::io {
 
 struct TlsLimits {
     static constexpr Duration handshake_wait_max = 10s;
-    static constexpr std::size_t hello_bytes_max = 64 * 1024;      ///< of a client that waits for its turn
+    static constexpr std::size_t hello_bytes_max = 17 * 1024;      ///< of a client that waits for its turn
     static constexpr std::size_t pem_bytes_max = 1024 * 1024;      ///< of one certificate, key or CA file
     static constexpr std::size_t handshakes_max = 10'000;          ///< unfinished at a time on one TlsNetwork
     static constexpr std::size_t sessions_kept_max = 64;           ///< of a client context, for resumption

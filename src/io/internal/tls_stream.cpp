@@ -239,7 +239,7 @@ bool TlsStream::must_wait(ByteView bytes) {
         end(
             {Errc::too_large,
              name(),
-             "more than 64 KiB came before the TLS handshake",
+             "more than 17 KiB came before the first TLS message was answered",
              "check that the other side speaks TLS on this port"}
         );
     return true;

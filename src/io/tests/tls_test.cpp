@@ -524,26 +524,46 @@ TEST_CASE("a protocol's name has 1 to 255 bytes") {
     CHECK_FALSE(made(256));
 }
 
+namespace {
+
+/// Clients that come all at once.
+struct Crowd : TlsFixture {
+    struct Ends {
+        std::vector<std::unique_ptr<Stream>> servers, clients;
+        std::vector<Recorder> at_servers, at_clients;
+    };
+
+    Ends ends;
+
+    /// Nobody is started; without `tls` the clients' streams are plain.
+    void come(std::size_t count, bool tls) {
+        ends.at_servers.resize(count);
+        ends.at_clients.resize(count);
+        listener = std::move(*net.listen(*Endpoint::parse("tcp:127.0.0.1:0"), [this](auto stream) {
+            ends.servers.push_back(wrap_server(loop, std::move(stream), *server_context));
+        }));
+        std::vector<std::unique_ptr<Connecting>> attempts;
+        for (std::size_t i = 0; i < count; ++i)
+            attempts.push_back(net.connect(listener->local(), 5s, [this, tls](auto made) {
+                auto stream = std::move(*made);
+                if (tls)
+                    stream = wrap_client(loop, std::move(stream), *client_context, "hub.test");
+                ends.clients.push_back(std::move(stream));
+            }));
+        REQUIRE(until([&] { return ends.servers.size() == count && ends.clients.size() == count; }));
+    }
+};
+
+} // namespace
+
 TEST_CASE(
     "[F-86] of many first messages few are answered in a turn, in order, and second ones do not wait for them"
 ) {
     constexpr std::size_t count = 60;
-    TlsFixture fixture;
-    std::vector<std::unique_ptr<Stream>> servers, clients;
-    std::vector<Recorder> at_servers(count), at_clients(count);
+    Crowd fixture;
+    auto& [servers, clients, at_servers, at_clients] = fixture.ends;
+    fixture.come(count, true);
     std::vector<std::size_t> order;
-    const auto listener =
-        std::move(*fixture.net.listen(*Endpoint::parse("tcp:127.0.0.1:0"), [&](auto stream) {
-            servers.push_back(wrap_server(fixture.loop, std::move(stream), *fixture.server_context));
-        }));
-    std::vector<std::unique_ptr<Connecting>> attempts;
-    for (std::size_t i = 0; i < count; ++i)
-        attempts.push_back(fixture.net.connect(listener->local(), 5s, [&](auto stream) {
-            clients.push_back(
-                wrap_client(fixture.loop, std::move(*stream), *fixture.client_context, "hub.test")
-            );
-        }));
-    REQUIRE(fixture.until([&] { return servers.size() == count && clients.size() == count; }));
     for (std::size_t i = 0; i < count; ++i)
         clients[i]->start(at_clients[i]); // its first message is on its way
     fixture.settle(20ms);
@@ -572,19 +592,9 @@ TEST_CASE(
 
 TEST_CASE("[F-86] who waits for its turn may not send more than a first message") {
     constexpr std::size_t count = 20;
-    TlsFixture fixture;
-    std::vector<std::unique_ptr<Stream>> servers, clients;
-    std::vector<Recorder> at_servers(count), at_clients(count);
-    const auto listener =
-        std::move(*fixture.net.listen(*Endpoint::parse("tcp:127.0.0.1:0"), [&](auto stream) {
-            servers.push_back(wrap_server(fixture.loop, std::move(stream), *fixture.server_context));
-        }));
-    std::vector<std::unique_ptr<Connecting>> attempts;
-    for (std::size_t i = 0; i < count; ++i)
-        attempts.push_back(fixture.net.connect(listener->local(), 5s, [&](auto stream) {
-            clients.push_back(std::move(*stream));
-        }));
-    REQUIRE(fixture.until([&] { return servers.size() == count && clients.size() == count; }));
+    Crowd fixture;
+    auto& [servers, clients, at_servers, at_clients] = fixture.ends;
+    fixture.come(count, false);
     for (std::size_t i = 0; i < count; ++i) {
         clients[i]->start(at_clients[i]);
         // A whole record, which has to wait, and far more behind it.
@@ -596,6 +606,10 @@ TEST_CASE("[F-86] who waits for its turn may not send more than a first message"
     CHECK(fixture.until([&] {
         return std::ranges::all_of(at_servers, [](const Recorder& at) { return at.closed == 1; });
     }));
+    // Eight were answered with an alert, the others had to wait.
+    CHECK(std::ranges::count(at_servers, Errc::too_large, [](const Recorder& at) {
+              return at.why.code;
+          }) >= 12);
 }
 
 } // namespace brim::io
