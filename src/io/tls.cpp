@@ -212,7 +212,7 @@ void TlsContext::succeed(Loop& loop, TlsContext& older) {
     time_floor_ = older.time_floor_;
     SSL_CTX_up_ref(native());
     // Shared by the slices of work, which may outlast this object.
-    const std::shared_ptr<SSL_CTX> context(native(), Free{});
+    std::shared_ptr<SSL_CTX> context(native(), Free{});
     peers_->newest = context;
     std::vector<std::pair<std::int64_t, TlsStream*>> all(peers_->streams.begin(), peers_->streams.end());
     loop.after(

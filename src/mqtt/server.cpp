@@ -155,7 +155,7 @@ Result<io::Endpoint> Server::listen(const io::Endpoint& at, ListenerOptions opti
     });
     if (!listener)
         return fail(std::move(listener).error());
-    const io::Endpoint bound = (*listener)->local();
+    io::Endpoint bound = (*listener)->local();
     Entrance& opened = entrance(by);
     opened.name = bound.text();
     if (opened.options.proxy)

@@ -68,7 +68,7 @@ int TlsStream::bio_read(bio_st* bio, char* out, int size) {
         return -1;
     }
     const std::size_t count = std::min(static_cast<std::size_t>(size), stream.input_.size());
-    std::copy_n(stream.input_.data(), count, out);
+    stream.input_.copy(out, count);
     stream.input_.remove_prefix(count);
     return static_cast<int>(count);
 }

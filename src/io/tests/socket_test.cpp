@@ -291,7 +291,7 @@ TEST_CASE("a reset by the peer is told once, as closed, also while reading is pa
         address.sin_port = htons(pair.listener->local().port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         Descriptor raw(::socket(AF_INET, SOCK_STREAM, 0));
-        std::unique_ptr<Stream> first = std::move(pair.server);
+        const std::unique_ptr<Stream> first = std::move(pair.server);
         REQUIRE(::connect(raw.value(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
         REQUIRE(pair.until([&] { return pair.server != nullptr; }));
         Recorder end;
@@ -380,7 +380,7 @@ TEST_CASE("connecting to nobody, to a name that is none, and to a path without a
 TEST_CASE("a connection that nobody answers ends at its timeout") {
     LoopFixture fixture;
     // A full backlog drops SYNs: the nearest thing to a silent host on loopback.
-    Descriptor silent(::socket(AF_INET, SOCK_STREAM, 0));
+    const Descriptor silent(::socket(AF_INET, SOCK_STREAM, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -485,9 +485,9 @@ TEST_CASE("without descriptors a listener refuses instead of spinning, and serve
     address.sin_family = AF_INET;
     address.sin_port = htons(pair.listener->local().port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    std::unique_ptr<Stream> kept = std::move(pair.server);
+    const std::unique_ptr<Stream> kept = std::move(pair.server);
     for (auto& client : clients)
-        ::connect(client.value(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+        static_cast<void>(::connect(client.value(), reinterpret_cast<sockaddr*>(&address), sizeof address));
     pair.settle(30ms);
     int turns = 0;
     const Mono until = pair.clock.mono() + 100ms;
@@ -538,7 +538,7 @@ TEST_CASE("[F-89] connections leave descriptors to files, and are taken again wh
     address.sin_port = htons((*listener)->local().port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const auto dial = [&](const Descriptor& client) {
-        ::connect(client.value(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+        static_cast<void>(::connect(client.value(), reinterpret_cast<sockaddr*>(&address), sizeof address));
     };
     for (auto& client : clients)
         dial(client);

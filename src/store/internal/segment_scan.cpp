@@ -71,7 +71,7 @@ void SegmentScan::take(std::uint32_t offset) {
 }
 
 Result<bool> SegmentScan::valid_at(std::uint32_t offset, bool strict) {
-    const auto has_head = load(offset, record_head_bytes);
+    auto has_head = load(offset, record_head_bytes);
     if (!has_head || !*has_head)
         return has_head;
     if (!decode_record_head(buffer_.data() + (offset - buffer_at_), head_))
@@ -85,7 +85,7 @@ Result<bool> SegmentScan::valid_at(std::uint32_t offset, bool strict) {
     if (head_.seq > region_.expected_max)
         return false;
     const std::size_t size = std::size_t{record_head_bytes} + head_.length;
-    const auto whole = load(offset, size);
+    auto whole = load(offset, size);
     if (!whole || !*whole)
         return whole;
     checked_bytes_ += size;
@@ -126,7 +126,7 @@ Result<SegmentScan::Step> SegmentScan::resynchronise() {
     const std::uint64_t budget = resynchronise_passes_max * region_.end;
     const std::uint32_t last = region_.end < record_head_bytes ? 0 : region_.end - record_head_bytes;
     for (std::uint32_t at = offset_ + 1; at <= last && checked_bytes_ <= budget;) {
-        const auto has_head = load(at, record_head_bytes);
+        auto has_head = load(at, record_head_bytes);
         if (!has_head)
             return fail(has_head.error());
         if (!*has_head)
