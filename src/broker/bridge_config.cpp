@@ -1,5 +1,6 @@
 // The [[bridge]] tables of the settings file.
 
+#include "broker/internal/setting_values.h"
 #include "broker/settings.h"
 
 #include <charconv>
@@ -7,14 +8,6 @@
 namespace brim::broker {
 
 namespace {
-
-ConfigValue words(const char* value) {
-    return ConfigValue(std::string(value));
-}
-
-ConfigValue whole(std::int64_t value) {
-    return ConfigValue(value);
-}
 
 std::unexpected<Error> bad(std::string object, std::string cause, std::string fix) {
     return fail(Errc::invalid, std::move(object), std::move(cause), std::move(fix));
@@ -49,10 +42,6 @@ Result<void> read_url(const std::string& url, const std::string& object, BridgeE
         return bad(object, to.error().cause, "write mqtt://host:port or mqtts://host:port");
     bridge.link.to = std::move(*to);
     return {};
-}
-
-std::chrono::seconds seconds(const Config& config, const std::string& key) {
-    return std::chrono::duration_cast<std::chrono::seconds>(config.duration(key));
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "broker/bridge_rules.h"
 
+#include "broker/internal/topic_level.h"
 #include "mqtt/codec.h"
 
 #include <algorithm>
@@ -11,14 +12,6 @@ namespace {
 
 std::string rule_name(std::size_t number, const BridgeRule& rule) {
     return "bridge rule " + std::to_string(number) + " (\"" + rule.filter.substr(0, 64) + "\")";
-}
-
-/// Takes the first level off; the last one leaves nothing behind and says so.
-bool take_level(std::string_view& rest, std::string_view& level) noexcept {
-    const std::size_t slash = rest.find('/');
-    level = rest.substr(0, slash);
-    rest = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
-    return slash != std::string_view::npos;
 }
 
 /// "a/" + "#" matches the topic "a" as well, which has no prefix "a/" to take away: the rule is not for it.

@@ -1,23 +1,12 @@
 // Settings of what one client may ask of an MQTT server of ours: the same names in each section that has
 // them.
 
+#include "broker/internal/setting_values.h"
 #include "broker/settings.h"
 
 #include <algorithm>
 
 namespace brim::broker {
-
-namespace {
-
-ConfigValue words(const char* value) {
-    return ConfigValue(std::string(value));
-}
-
-ConfigValue whole(std::int64_t value) {
-    return ConfigValue(value);
-}
-
-} // namespace
 
 std::vector<ConfigKey> client_limit_keys(std::string_view section, std::int64_t packet_bytes_high) {
     using enum ConfigType;

@@ -1,18 +1,11 @@
 // The [[listener]] tables of the settings file.
 
+#include "broker/internal/setting_values.h"
 #include "broker/settings.h"
 
 namespace brim::broker {
 
 namespace {
-
-ConfigValue words(const char* value) {
-    return ConfigValue(std::string(value));
-}
-
-ConfigValue whole(std::int64_t value) {
-    return ConfigValue(value);
-}
 
 std::vector<ConfigKey> tls_keys() {
     using enum ConfigType;

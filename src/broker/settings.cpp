@@ -1,18 +1,11 @@
 #include "broker/settings.h"
 
 #include "broker/bridge_mark.h"
+#include "broker/internal/setting_values.h"
 
 namespace brim::broker {
 
 namespace {
-
-ConfigValue words(const char* value) {
-    return ConfigValue(std::string(value));
-}
-
-ConfigValue whole(std::int64_t value) {
-    return ConfigValue(value);
-}
 
 std::vector<ConfigKey> store_limit_keys() {
     using enum ConfigType;
@@ -21,10 +14,6 @@ std::vector<ConfigKey> store_limit_keys() {
         {"broker.retained_max", integer, whole(1'000'000), "Retained messages.", 0, 100'000'000},
         {"broker.retained_bytes_max", size, words("1GiB"), "Their bytes.", 0, INT64_MAX},
     };
-}
-
-std::chrono::seconds seconds(const Config& config, std::string_view key) {
-    return std::chrono::duration_cast<std::chrono::seconds>(config.duration(key));
 }
 
 mqtt::BrokerLimits read_limits(const Config& config) {

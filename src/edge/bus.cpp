@@ -1,15 +1,11 @@
 #include "edge/bus.h"
 
 #include "base/hash.h"
+#include "edge/codes.h"
 
 namespace brim::edge {
 
 namespace {
-
-// Codes of the edge gateway interface (edge-gateway 3.5).
-constexpr int code_ok = 0;
-constexpr int code_invalid_param = 100001;
-constexpr int code_not_registered = 109000;
 
 std::string config_topic(std::string_view driver) {
     return "bus/driver/" + std::string(driver) + "/config";

@@ -1,19 +1,12 @@
 #include "edge/downlink.h"
 
+#include "edge/codes.h"
+
 #include <charconv>
 
 namespace brim::edge {
 
 namespace {
-
-constexpr int code_busy = 429;
-constexpr int code_bad_parameter = 460;
-constexpr int code_timeout = 100006;
-constexpr int code_not_registered = 109000;
-constexpr int code_offline = 109001;
-constexpr int code_no_property = 109002;
-constexpr int code_read_only = 109003;
-constexpr int code_no_service = 109005;
 
 struct Objection {
     int code = 0;

@@ -15,7 +15,7 @@ constexpr std::uint8_t flag_replay = 1;
 constexpr std::uint8_t flag_mark = 2;
 constexpr std::uint8_t flag_history = 4;
 
-enum class Tag : std::uint8_t { integer = 1, number = 2, text = 3, json = 4 };
+enum class ValueTag : std::uint8_t { integer = 1, number = 2, text = 3, json = 4 };
 
 void put_text(Bytes& out, std::string_view text) {
     put_u32(out, static_cast<std::uint32_t>(text.size()));
@@ -24,16 +24,16 @@ void put_text(Bytes& out, std::string_view text) {
 
 void put_value(Bytes& out, const thing::Value& value) {
     if (const auto* integer = std::get_if<std::int64_t>(&value.data)) {
-        put_u8(out, static_cast<std::uint8_t>(Tag::integer));
+        put_u8(out, static_cast<std::uint8_t>(ValueTag::integer));
         put_u64(out, static_cast<std::uint64_t>(*integer));
     } else if (const auto* number = std::get_if<double>(&value.data)) {
-        put_u8(out, static_cast<std::uint8_t>(Tag::number));
+        put_u8(out, static_cast<std::uint8_t>(ValueTag::number));
         put_u64(out, std::bit_cast<std::uint64_t>(*number));
     } else if (const auto* text = std::get_if<std::string>(&value.data)) {
-        put_u8(out, static_cast<std::uint8_t>(Tag::text));
+        put_u8(out, static_cast<std::uint8_t>(ValueTag::text));
         put_text(out, *text);
     } else {
-        put_u8(out, static_cast<std::uint8_t>(Tag::json));
+        put_u8(out, static_cast<std::uint8_t>(ValueTag::json));
         put_text(out, std::get<thing::Value::Composite>(value.data).json);
     }
 }
@@ -61,17 +61,17 @@ void read_mark(Reader& in, IngressRecord& record) {
 
 thing::Value read_value(Reader& in) {
     thing::Value value;
-    switch (static_cast<Tag>(in.u8())) {
-    case Tag::integer:
+    switch (static_cast<ValueTag>(in.u8())) {
+    case ValueTag::integer:
         value.data = static_cast<std::int64_t>(in.u64());
         break;
-    case Tag::number:
+    case ValueTag::number:
         value.data = std::bit_cast<double>(in.u64());
         break;
-    case Tag::text:
+    case ValueTag::text:
         value.data = std::string(in.view(in.u32()));
         break;
-    case Tag::json:
+    case ValueTag::json:
         value.data = thing::Value::Composite{std::string(in.view(in.u32()))};
         break;
     default:

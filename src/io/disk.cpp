@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t rewrite_block_bytes = 65'536;
 
-std::string folder_of(const std::string& path) {
+std::string parent_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     if (slash == std::string::npos)
         return ".";
@@ -73,7 +73,7 @@ Result<void> write_file_atomically(Disk& disk, const std::string& path, ByteView
         [[maybe_unused]] const auto removed = disk.remove(temporary);
         return written;
     }
-    return disk.sync_dir(folder_of(path));
+    return disk.sync_dir(parent_of(path));
 }
 
 } // namespace brim::io

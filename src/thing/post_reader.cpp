@@ -24,7 +24,7 @@ Rejection malformed(std::string_view cause) {
 /// What reading a part came to; all but `ok` end the message.
 enum class Outcome : std::uint8_t { ok, broken, no_params, repeated_params, too_many };
 
-std::string_view trimmed(std::string_view token) {
+std::string_view right_trimmed(std::string_view token) {
     while (!token.empty() &&
            (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t')) {
         token.remove_suffix(1);
@@ -62,7 +62,7 @@ std::optional<std::string_view> key_of(od::field& field) {
 /// the next closing bracket for its value. The raw token ends where the next one begins.
 std::string_view token_of(od::value& value) {
     const std::string_view raw = value.raw_json_token();
-    return *(raw.data() + raw.size()) == ':' ? std::string_view{} : trimmed(raw);
+    return *(raw.data() + raw.size()) == ':' ? std::string_view{} : right_trimmed(raw);
 }
 
 /// The text of a whole value, brackets and all; empty when it is broken. Consumes it.

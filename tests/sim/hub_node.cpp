@@ -18,7 +18,7 @@ const std::string_view sensor_tsl = R"({
 
 namespace {
 
-constexpr Duration restart_after = 500ms;
+constexpr Duration hub_restart_after = 500ms;
 constexpr Duration set_up_max = 60s;
 
 } // namespace
@@ -40,7 +40,7 @@ HubNode::~HubNode() {
 bool HubNode::start() {
     bury();
     ++starts_;
-    due_ = world_.now() + restart_after;
+    due_ = world_.now() + hub_restart_after;
     env_ = &machine().env();
     auto started = hub::Hub::start(*env_, config_);
     if (started) {
@@ -74,13 +74,13 @@ void HubNode::bury() {
 void HubNode::kill() {
     machine().crash();
     bury();
-    due_ = world_.now() + restart_after;
+    due_ = world_.now() + hub_restart_after;
 }
 
 void HubNode::cut(io::CutMode mode) {
     machine().power_cut(mode);
     bury();
-    due_ = world_.now() + restart_after;
+    due_ = world_.now() + hub_restart_after;
 }
 
 void HubNode::terminate() {
@@ -93,7 +93,7 @@ void HubNode::tick() {
         if (drained_)
             machine().crash();
         bury();
-        due_ = world_.now() + restart_after;
+        due_ = world_.now() + hub_restart_after;
     }
     if (!env_ && world_.now() >= due_)
         start();

@@ -20,7 +20,7 @@ std::unexpected<ConfigComplaint> complain(std::string cause, std::string fix) {
 }
 
 /// For error texts: short, on one line.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr std::size_t shown_max = 64;
     std::string out;
     json_append_string(
@@ -103,9 +103,9 @@ Converted duration_value(const ConfigKey& key, const ConfigValue& given) {
         return std::int64_t{0};
     const auto value = parse_units(*text, duration_units);
     if (!value)
-        return complain(quoted(*text) + " is not a duration", std::string(fix));
+        return complain(in_quotes(*text) + " is not a duration", std::string(fix));
     if (*value > duration_ms_max)
-        return complain(quoted(*text) + " is too long", "choose less than 292 years");
+        return complain(in_quotes(*text) + " is too long", "choose less than 292 years");
     return in_range(key, *value);
 }
 
@@ -124,7 +124,7 @@ Converted size_value(const ConfigKey& key, const ConfigValue& given) {
         return std::int64_t{0};
     const auto value = parse_units(*text, size_units);
     if (!value)
-        return complain(quoted(*text) + " is not a size", std::string(fix));
+        return complain(in_quotes(*text) + " is not a size", std::string(fix));
     return in_range(key, *value);
 }
 
@@ -155,8 +155,8 @@ Converted choice_value(const ConfigKey& key, const ConfigValue& given) {
     const std::string_view near = did_you_mean(*text, choices);
     std::string fix = "choose " + config_range_text(key);
     if (!near.empty())
-        fix = "did you mean " + quoted(near) + "? " + fix;
-    return complain(quoted(*text) + " is not known here", std::move(fix));
+        fix = "did you mean " + in_quotes(near) + "? " + fix;
+    return complain(in_quotes(*text) + " is not known here", std::move(fix));
 }
 
 template <class T>
@@ -260,15 +260,15 @@ Converted config_value_of_text(const ConfigKey& key, const std::string& given) {
     case ConfigType::integer:
         if (const auto value = whole_text<std::int64_t>(given))
             return integer_value(key, *value);
-        return complain(quoted(given) + " is not a whole number", "write digits only");
+        return complain(in_quotes(given) + " is not a whole number", "write digits only");
     case ConfigType::number:
         if (const auto value = whole_text<double>(given))
             return number_value(key, *value);
-        return complain(quoted(given) + " is not a number", "write a number such as 0.5");
+        return complain(in_quotes(given) + " is not a number", "write a number such as 0.5");
     case ConfigType::boolean:
         if (given == "true" || given == "false")
             return given == "true";
-        return complain(quoted(given) + " is not true or false", "write true or false");
+        return complain(in_quotes(given) + " is not true or false", "write true or false");
     case ConfigType::size:
         if (const auto value = whole_text<std::int64_t>(given))
             return size_value(key, *value);

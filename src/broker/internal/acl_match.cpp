@@ -1,20 +1,10 @@
 #include "broker/internal/acl_match.h"
 
+#include "broker/internal/topic_level.h"
+
 namespace brim::broker {
 
 namespace {
-
-/// Takes the level before the next '/' off `rest`; false when it was the last one.
-bool take_level(std::string_view& rest, std::string_view& level) noexcept {
-    const std::size_t slash = rest.find('/');
-    level = rest.substr(0, slash);
-    if (slash == std::string_view::npos) {
-        rest = {};
-        return false;
-    }
-    rest.remove_prefix(slash + 1);
-    return true;
-}
 
 /// True when `level` of a pattern, with its placeholders filled, is `text`.
 bool expands_to(std::string_view level, const AclFill& fill, std::string_view text) noexcept {

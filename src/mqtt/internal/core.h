@@ -192,6 +192,7 @@ private:
     Offered enqueue(Session& session, Delivery delivery);
     bool window_open(const Conn& conn, Flow& flow, const Message& next) const;
     std::uint16_t window_max() const;
+    std::size_t window_span_max() const;
     void pump_later(SessionId id, Session& session);
     void run_pumps(Mono now);
     bool send_window(

@@ -12,11 +12,6 @@ std::uint64_t weight(const Delivery& delivery) {
     return delivery.message->payload.size() + delivery.message->topic.size();
 }
 
-/// Places beyond those unacknowledged that the window may span when the client acknowledges out of order.
-constexpr std::uint32_t span_factor = 2;
-/// Wider, and two places would share a packet id [MQTT-2.2.1-4].
-constexpr std::size_t span_max = 65'535;
-
 } // namespace
 
 bool Broker::Core::window_open(const Conn& conn, Flow& flow, const Message& next) const {
@@ -24,12 +19,18 @@ bool Broker::Core::window_open(const Conn& conn, Flow& flow, const Message& next
     const std::uint16_t widest =
         is_small ? conn.receive_maximum : std::min(conn.receive_maximum, limits_.inflight_count_max);
     return flow.unacked < widest && flow.resend_from == flow.outbound.size() &&
-           flow.outbound.size() < std::min(std::size_t{window_max()} * span_factor, span_max);
+           flow.outbound.size() < window_span_max();
 }
 
 /// Unacknowledged messages on their way to a client that says nothing of it.
 std::uint16_t Broker::Core::window_max() const {
     return std::max(limits_.window_count_max, limits_.inflight_count_max);
+}
+
+/// Places the window may span when the client acknowledges out of order. Beyond 65,535 two would share a
+/// packet id [MQTT-2.2.1-4].
+std::size_t Broker::Core::window_span_max() const {
+    return std::min<std::size_t>(std::size_t{window_max()} * 2, 65'535);
 }
 
 Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery) {

@@ -9,9 +9,6 @@ namespace brim::mqtt {
 
 namespace {
 
-constexpr std::uint64_t span_factor = 2; ///< as of the window
-constexpr std::uint64_t span_max = 65'535;
-
 Delivery delivery_of(RestoredPlace& place) {
     Delivery delivery{
         place.flags(), std::move(place.message), nullptr, place.number, Delivery::not_inherited
@@ -96,7 +93,7 @@ bool Broker::Core::restore_flow(Session& session, RestoredSession& kept, Mono no
         );
     }
     // What may have been sent has its place in the window, under the identifier it had.
-    const std::uint64_t span = std::min(window_max() * span_factor, span_max);
+    const std::uint64_t span = window_span_max();
     const std::uint64_t first = kept.places.empty() ? kept.next_sequence : kept.places.front().sequence;
     std::uint64_t end = std::max(first, std::min(kept.sent_below, first + span));
     for (const RestoredPlace& place : kept.places)
