@@ -9,7 +9,7 @@ using namespace brim;
 
 namespace {
 
-std::string file_text(const std::string& path) {
+std::string model_text(const std::string& path) {
     std::ifstream in(path);
     std::stringstream text;
     text << in.rdbuf();
@@ -19,7 +19,7 @@ std::string file_text(const std::string& path) {
 } // namespace
 
 TEST_CASE("[host-run-1] the driver reports all of its model, and nothing outside of it") {
-    const auto model = thing::Model::parse_text(file_text(BRIM_SOURCE_DIR "/drivers/host/model.json"));
+    const auto model = thing::Model::parse_text(model_text(BRIM_SOURCE_DIR "/drivers/host/model.json"));
     REQUIRE_MESSAGE(model.has_value(), (model ? std::string() : model.error().text()));
     edge_script::Edge edge(edge_script::scratch_dir());
     edge.start(

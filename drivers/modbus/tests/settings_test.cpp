@@ -19,7 +19,8 @@ constexpr std::string_view model =
 constexpr std::string_view point_t =
     R"({"identifier":"T","operateType":"holdingRegister","registerAddress":"0x03","originalDataType":{"type":"int16","specs":{"swap16":1,"reverseRegister":0}},"scaling":0.1,"pollingTime":250,"trigger":2})";
 
-Settings read(std::string_view config, std::string_view devices, std::string_view extension = point_t) {
+Settings
+settings_of(std::string_view config, std::string_view devices, std::string_view extension = point_t) {
     const std::string text = R"({"config":)" + std::string(config) + R"(,"deviceList":)" +
                              std::string(devices) + R"(,"models":{"pk":)" + std::string(model) +
                              R"(},"extensions":{"pk":{"properties":[)" + std::string(extension) + "]}}}";
@@ -44,7 +45,7 @@ TEST_CASE("[modbus-config-1] the channel list is found in each of its places") {
              R"({"kv":[{"key":"serverList","value":)" + Json(list).text() + "}]}",
          }) {
         CAPTURE(config);
-        const Settings settings = read(config, device);
+        const Settings settings = settings_of(config, device);
         REQUIRE(settings.channels.size() == 1);
         CHECK(std::get<TcpEndpoint>(settings.channels[0].endpoint) == TcpEndpoint{"127.0.0.1", 1502});
         CHECK(settings.channels[0].devices.size() == 1);
@@ -62,15 +63,16 @@ TEST_CASE("[modbus-config-2] serverId and slaveId are found at each of their pla
              R"("serverId":"s1","custom":"{\"deviceConfig\":{\"slaveId\":7}}")",
          }) {
         CAPTURE(place);
-        const Settings settings =
-            read(servers(tcp), R"([{"productKey":"pk","deviceName":"dn",)" + std::string(place) + "}]");
+        const Settings settings = settings_of(
+            servers(tcp), R"([{"productKey":"pk","deviceName":"dn",)" + std::string(place) + "}]"
+        );
         REQUIRE(settings.channels.at(0).devices.size() == 1);
         CHECK(settings.channels[0].devices[0].slave == 7);
     }
 }
 
 TEST_CASE("[modbus-config-3] a point carries all that the extension says") {
-    const Settings settings = read(servers(tcp), device);
+    const Settings settings = settings_of(servers(tcp), device);
     const Point& point = settings.channels.at(0).devices.at(0).points.at(0);
     CHECK(point.area == Area::holding);
     CHECK(point.address == 3);
@@ -82,12 +84,12 @@ TEST_CASE("[modbus-config-3] a point carries all that the extension says") {
     CHECK(point.on_change);
     CHECK(point.writable);
     CHECK(point.kind == Kind::real);
-    const Settings newer = read(
+    const Settings newer = settings_of(
         servers(tcp),
         R"([{"productKey":"pk","deviceName":"dn","serverId":"s1","slaveId":7,"pollingTime":500}])"
     );
     CHECK(newer.channels[0].devices[0].points[0].polling_ms == 500); // newer documents: the device decides
-    const Settings bit = read(
+    const Settings bit = settings_of(
         servers(tcp),
         device,
         R"({"identifier":"B","operateType":"inputState","registerAddress":"10","originalDataType":{"type":"bool"}})"
@@ -99,7 +101,7 @@ TEST_CASE("[modbus-config-3] a point carries all that the extension says") {
 
 TEST_CASE("[modbus-config-10] bits of a register and what is never written") {
     const auto point = [](const std::string& type, const std::string& specs, const std::string& more = "") {
-        const Settings settings = read(
+        const Settings settings = settings_of(
             servers(tcp),
             device,
             R"({"identifier":"T","operateType":"holdingRegister","registerAddress":"1","originalDataType":{)" +
@@ -132,7 +134,7 @@ TEST_CASE("[modbus-config-10] bits of a register and what is never written") {
 
 TEST_CASE("[modbus-config-4] serial lines take parity as letters and as numbers") {
     const auto parity = [](std::string_view value) {
-        const Settings settings = read(
+        const Settings settings = settings_of(
             servers(
                 R"({"serverId":"s1","protocol":"RTU","serialPort":"/dev/ttyUSB0","baudRate":19200,"byteSize":8,"stopBits":2,"parity":)" +
                 std::string(value) + "}"
@@ -151,9 +153,9 @@ TEST_CASE("[modbus-config-4] serial lines take parity as letters and as numbers"
 
 TEST_CASE("[modbus-config-5] what is wrong is named and left out, the rest works") {
     const auto complaints = [](const Settings& settings) { return settings.complaints.size(); };
-    CHECK(complaints(read(servers(R"({"serverId":"s1","protocol":"TCP"})"), "[]")) == 1);
-    CHECK(complaints(read(servers(R"({"serverId":"s1","protocol":"LORA"})"), "[]")) == 1);
-    CHECK(complaints(read(servers(std::string(tcp) + "," + std::string(tcp)), "[]")) == 1);
+    CHECK(complaints(settings_of(servers(R"({"serverId":"s1","protocol":"TCP"})"), "[]")) == 1);
+    CHECK(complaints(settings_of(servers(R"({"serverId":"s1","protocol":"LORA"})"), "[]")) == 1);
+    CHECK(complaints(settings_of(servers(std::string(tcp) + "," + std::string(tcp)), "[]")) == 1);
     for (const std::string_view entry : {
              R"({"productKey":"pk","deviceName":"a","serverId":"nowhere","slaveId":1})",
              R"({"productKey":"pk","deviceName":"a","serverId":"s1"})",
@@ -163,7 +165,7 @@ TEST_CASE("[modbus-config-5] what is wrong is named and left out, the rest works
         CAPTURE(entry);
         const std::string list =
             "[" + std::string(device.substr(1, device.size() - 2)) + "," + std::string(entry) + "]";
-        const Settings settings = read(servers(tcp), list);
+        const Settings settings = settings_of(servers(tcp), list);
         CHECK(complaints(settings) >= 1);
         CHECK(settings.channels[0].devices.size() == 1);
     }
@@ -179,7 +181,8 @@ TEST_CASE("[modbus-config-5] what is wrong is named and left out, the rest works
              R"({"identifier":"T","operateType":"holdingRegister","registerAddress":"1","scaling":0})",
          }) {
         CAPTURE(bad);
-        const Settings settings = read(servers(tcp), device, std::string(bad) + "," + std::string(point_t));
+        const Settings settings =
+            settings_of(servers(tcp), device, std::string(bad) + "," + std::string(point_t));
         CHECK(complaints(settings) == 1);
         CHECK(settings.channels[0].devices[0].points.size() == 1);
     }
@@ -187,7 +190,7 @@ TEST_CASE("[modbus-config-5] what is wrong is named and left out, the rest works
 
 TEST_CASE("[modbus-config-6] limits of a channel hold on both sides; outside of them stands the default") {
     const auto timeout = [](int value) {
-        const Settings settings = read(
+        const Settings settings = settings_of(
             servers(
                 R"({"serverId":"s1","protocol":"TCP","ip":"h","timeoutMs":)" + std::to_string(value) + "}"
             ),
@@ -202,12 +205,12 @@ TEST_CASE("[modbus-config-6] limits of a channel hold on both sides; outside of 
 }
 
 TEST_CASE("[modbus-config-7] a channel's signature changes with its devices and their points only") {
-    const Settings one = read(servers(tcp), device);
-    CHECK(read(servers(tcp), device).channels[0].signature == one.channels[0].signature);
-    CHECK(read(servers(tcp), "[]").channels[0].signature != one.channels[0].signature);
+    const Settings one = settings_of(servers(tcp), device);
+    CHECK(settings_of(servers(tcp), device).channels[0].signature == one.channels[0].signature);
+    CHECK(settings_of(servers(tcp), "[]").channels[0].signature != one.channels[0].signature);
     const std::string other = R"({"serverId":"s2","protocol":"TCP","ip":"h"})";
     CHECK(
-        read(servers(std::string(tcp) + "," + other), device).channels[0].signature ==
+        settings_of(servers(std::string(tcp) + "," + other), device).channels[0].signature ==
         one.channels[0].signature
     );
 }

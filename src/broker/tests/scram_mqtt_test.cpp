@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::string_view server_nonce = "abcdefghijklmnopqrst";
 constexpr std::string_view client_nonce = "ABCDEFGHIJKLMNOPQRST";
-constexpr Mono now{std::chrono::seconds{1'000}};
+constexpr Mono login_time{std::chrono::seconds{1'000}};
 
 /// One connection between the two; bytes are carried by pass().
 class Rig final : public BrokerHost, public ClientHost {
@@ -34,21 +34,21 @@ public:
         options.auth_data = scram_->first();
         client.set_options(options);
         user_ = std::move(user);
-        conn_ = broker.open(now);
-        client.connect(now);
+        conn_ = broker.open(login_time);
+        client.connect(login_time);
         pass();
     }
 
     void pass() {
         while (!to_broker.empty() || !to_client.empty()) {
-            broker.data(conn_, std::exchange(to_broker, {}), now);
-            client.data(std::exchange(to_client, {}), now);
+            broker.data(conn_, std::exchange(to_broker, {}), login_time);
+            client.data(std::exchange(to_client, {}), login_time);
         }
     }
 
     void reauthenticate(std::string_view password) {
         scram_ = ScramClient::make(user_, password, client_nonce).value();
-        CHECK(client.reauthenticate(scram_->first(), now).has_value());
+        CHECK(client.reauthenticate(scram_->first(), login_time).has_value());
         pass();
     }
 
@@ -68,27 +68,27 @@ public:
             return challenge(conn, auth.auth_data);
         const auto last = server_->finish(auth.auth_data);
         if (!last)
-            return broker.refuse(conn, ReasonCode::not_authorized, {}, now);
+            return broker.refuse(conn, ReasonCode::not_authorized, {}, login_time);
         const std::string principal = server_->user();
         server_.reset();
         if (broker.online("k"))
-            return broker.reauthenticated(conn, principal, 0, *last, now);
+            return broker.reauthenticated(conn, principal, 0, *last, login_time);
         Admission admission;
         admission.session_key = "k";
         admission.principal = principal;
         admission.auth_data = *last;
-        broker.accept(conn, admission, now);
+        broker.accept(conn, admission, login_time);
     }
 
     void challenge(ConnId conn, ByteView first) {
         auto begun = ScramServer::begin(first);
         if (!begun)
-            return broker.refuse(conn, ReasonCode::not_authorized, {}, now);
+            return broker.refuse(conn, ReasonCode::not_authorized, {}, login_time);
         server_ = std::move(*begun);
         const bool is_known = server_->user() == "ann";
         ScramVerifier verifier = is_known ? make_scram_verifier("secret", Bytes(16, 's'), 4'096).value()
                                           : stand_in_verifier("server secret", server_->user(), 4'096);
-        broker.continue_auth(conn, server_->challenge(std::move(verifier), server_nonce), {}, now);
+        broker.continue_auth(conn, server_->challenge(std::move(verifier), server_nonce), {}, login_time);
     }
 
     bool authorise(const ConnView&, Action, std::string_view) override { return true; }
@@ -118,7 +118,7 @@ public:
         if (auth.reason == ReasonCode::success)
             return scram_->verify(is_forging ? ByteView("v=AAAA") : auth.auth_data).has_value();
         const auto answer = scram_->answer(auth.auth_data);
-        return answer && client.authenticate(*answer, now).has_value();
+        return answer && client.authenticate(*answer, login_time).has_value();
     }
 
     Broker broker;

@@ -12,8 +12,8 @@ using namespace brim::broker;
 namespace {
 
 // RFC 7677 section 3.
-constexpr std::string_view client_nonce = "rOprNGfwEbeRWgbNEkqO";
-constexpr std::string_view server_nonce = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+constexpr std::string_view rfc_client_nonce = "rOprNGfwEbeRWgbNEkqO";
+constexpr std::string_view rfc_server_nonce = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
 constexpr std::string_view client_first = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
 constexpr std::string_view server_first =
     "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
@@ -32,12 +32,12 @@ Result<Bytes> serve(ByteView first, ByteView final, const ScramVerifier& kept = 
     auto server = ScramServer::begin(first);
     if (!server)
         return fail(std::move(server).error());
-    server->challenge(kept, server_nonce);
+    server->challenge(kept, rfc_server_nonce);
     return server->finish(final);
 }
 
 ScramClient example_client(std::string_view password = "pencil") {
-    return ScramClient::make("user", password, client_nonce).value();
+    return ScramClient::make("user", password, rfc_client_nonce).value();
 }
 
 Errc begin_error(ByteView message) {
@@ -64,7 +64,7 @@ TEST_CASE("the example of RFC 7677 comes out byte by byte, on both sides") {
     auto server = ScramServer::begin(client_first);
     REQUIRE(server.has_value());
     CHECK(server->user() == "user");
-    CHECK(server->challenge(verifier(), server_nonce) == server_first);
+    CHECK(server->challenge(verifier(), rfc_server_nonce) == server_first);
     const auto answer = client.answer(server_first);
     REQUIRE(answer.has_value());
     CHECK(*answer == client_final);
@@ -160,7 +160,7 @@ TEST_CASE("y,, binds as n,, does: the header that was sent counts") {
 }
 
 TEST_CASE("client-final: order, binding, nonce and proof are exact") {
-    const Bytes nonce = Bytes(client_nonce) + Bytes(server_nonce);
+    const Bytes nonce = Bytes(rfc_client_nonce) + Bytes(rfc_server_nonce);
     const Bytes proof = Bytes(44, 'A').replace(43, 1, "=");
     for (const Bytes& bad : {
              "r=" + nonce + ",p=" + proof,
@@ -169,7 +169,7 @@ TEST_CASE("client-final: order, binding, nonce and proof are exact") {
              "c=biws,r=" + nonce + ",p=",
              "c=biws,r=" + nonce + ",p=" + proof + ",x=1",
              "c=biws,r=" + nonce + ",p=" + proof.substr(4),
-             "c=biws,r=" + Bytes(client_nonce) + ",p=" + proof,
+             "c=biws,r=" + Bytes(rfc_client_nonce) + ",p=" + proof,
              "c=eSws,r=" + nonce + ",p=" + proof,
              "c=biwsAAAA,r=" + nonce + ",p=" + proof,
          })
@@ -184,7 +184,7 @@ TEST_CASE("the client takes no server that would have it hash weakly, for minute
         const auto answer = example_client().answer(message);
         return answer ? Errc::exists : answer.error().code;
     };
-    const Bytes nonce = "r=" + Bytes(client_nonce);
+    const Bytes nonce = "r=" + Bytes(rfc_client_nonce);
     const Bytes salt = ",s=W22ZaJ0SNY7soEsUEjb6gQ==";
     CHECK(error(nonce + "12345678" + salt + ",i=4096,x=1") == Errc::exists);
     for (const std::string_view iterations : {"4095", "1000001", "04096", "4096x", "-4096", "99999999999"})
@@ -208,7 +208,7 @@ TEST_CASE("a name nobody has goes through the same exchange, always with the sam
     CHECK(one.salt.size() == 16);
     CHECK(one.salt != stand_in_verifier(secret, "nobodz", 4'096).salt);
     CHECK(one.salt != stand_in_verifier(Bytes(32, 't'), "nobody", 4'096).salt);
-    const auto first = ScramServer::begin(client_first)->challenge(one, server_nonce);
+    const auto first = ScramServer::begin(client_first)->challenge(one, rfc_server_nonce);
     const auto answer = example_client().answer(first);
     REQUIRE(answer.has_value());
     CHECK(serve(client_first, *answer, one).error().code == Errc::unauthenticated);
@@ -251,9 +251,9 @@ TEST_CASE("verifiers are made within their limits only, of passwords that SASLpr
     CHECK(code(make_scram_verifier(Bytes(1'025, 'x'), salt, 4'096)) == Errc::too_large);
     CHECK(code(make_scram_verifier("", salt, 4'096)) == Errc::malformed);
     CHECK(code(make_scram_verifier("\xc2\xad", salt, 4'096)) == Errc::malformed);
-    CHECK(ScramClient::make("user", "", client_nonce).error().code == Errc::malformed);
-    CHECK(ScramClient::make("", "x", client_nonce).error().code == Errc::malformed);
-    CHECK(ScramClient::make(Bytes(257, 'x'), "x", client_nonce).error().code == Errc::too_large);
+    CHECK(ScramClient::make("user", "", rfc_client_nonce).error().code == Errc::malformed);
+    CHECK(ScramClient::make("", "x", rfc_client_nonce).error().code == Errc::malformed);
+    CHECK(ScramClient::make(Bytes(257, 'x'), "x", rfc_client_nonce).error().code == Errc::too_large);
 }
 
 TEST_CASE("prepared text is what SASLprep would not change; a mapping or a doubt refuses") {

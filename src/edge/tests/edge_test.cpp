@@ -23,11 +23,6 @@ void start_all(Rig& rig) {
     ));
 }
 
-void check_ledger(Rig& rig) {
-    CHECK(rig.edge->ledger().balanced(rig.edge->forwarder().held(), rig.edge->forwarder().waiting_for_disk())
-    );
-}
-
 Json last_reply(Rig& rig, const std::string& topic) {
     for (auto at = rig.recorder.replies.rbegin(); at != rig.recorder.replies.rend(); ++at) {
         if (at->first != topic)

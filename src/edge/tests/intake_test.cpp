@@ -13,7 +13,7 @@ namespace {
 
 constexpr WallTime noon{1'763'690'000'000};
 
-struct Bench {
+struct IntakeBench {
     Device device = test::pump_device("pump-1");
     Intake intake;
 
@@ -39,7 +39,7 @@ Json body(const std::variant<Taken, Refused>& read) {
 } // namespace
 
 TEST_CASE("a report that carries its times is kept byte for byte") {
-    Bench bench;
+    IntakeBench bench;
     const std::string_view payload =
         R"({"id":"7","version":"1.0","sys":{"ack":0},"params":{"Speed":{"value":12,"time":1763689999000}},"method":"thing.event.property.post"})";
     const auto read = bench.post(payload);
@@ -50,7 +50,7 @@ TEST_CASE("a report that carries its times is kept byte for byte") {
 }
 
 TEST_CASE("a value without a time is stamped with the time it came, others keep theirs") {
-    Bench bench;
+    IntakeBench bench;
     const Json json = body(
         bench.post(R"({"id":"7","params":{"Speed":12,"Temperature":{"value":21.5,"time":1763689990000}}})")
     );
@@ -62,7 +62,7 @@ TEST_CASE("a value without a time is stamped with the time it came, others keep 
 }
 
 TEST_CASE("values that break the model are left out one by one, the rest is kept") {
-    Bench bench;
+    IntakeBench bench;
     const auto read = bench.post(R"({"id":"1","params":{"Speed":"fast","Temperature":20.0,"Unknown":1}})");
     const Json json = body(read);
     CHECK(std::get<Taken>(read).left_out == 2);
@@ -71,7 +71,7 @@ TEST_CASE("values that break the model are left out one by one, the rest is kept
 }
 
 TEST_CASE("a report with nothing usable is refused for good") {
-    Bench bench;
+    IntakeBench bench;
     for (std::string_view payload :
          {"",
           "{",
@@ -88,7 +88,7 @@ TEST_CASE("a report with nothing usable is refused for good") {
 }
 
 TEST_CASE("a report of 256 KiB is taken, one byte more is refused") {
-    Bench bench;
+    IntakeBench bench;
     bench.device.model.reset();
     std::string payload = R"({"params":{"Note":{"time":1,"value":")";
     const std::string tail = "\"}}}";
@@ -100,7 +100,7 @@ TEST_CASE("a report of 256 KiB is taken, one byte more is refused") {
 }
 
 TEST_CASE("without a model values pass unchecked and are stamped all the same") {
-    Bench bench;
+    IntakeBench bench;
     bench.device.model.reset();
     const Json json = body(bench.post(R"({"params":{"a":1,"b":{"value":2,"time":5},"c":{"x":1}}})"));
     CHECK(json["params"]["a"]["time"].as_int() == noon.ms);
@@ -109,7 +109,7 @@ TEST_CASE("without a model values pass unchecked and are stamped all the same") 
 }
 
 TEST_CASE("an event is stamped in both shapes, and must be in the model") {
-    Bench bench;
+    IntakeBench bench;
     const Json wrapped = body(bench.event("alarm", R"({"id":"3","params":{"value":{"code":4},"time":17}})"));
     CHECK(wrapped["params"]["time"].as_int() == 17);
     const Json flat = body(bench.event("alarm", R"({"id":"3","params":{"code":4}})"));
@@ -121,7 +121,7 @@ TEST_CASE("an event is stamped in both shapes, and must be in the model") {
 }
 
 TEST_CASE("a driver may not publish on topics that are no reports") {
-    Bench bench;
+    IntakeBench bench;
     for (std::string_view rest : {"thing/service/property/set", "thing/topo/add", "thing/sub/register"}) {
         const std::string topic = "/sys/" + bench.device.key.text() + "/" + std::string(rest);
         const auto read = bench.intake.read(bench.device, thing::parse_topic(topic), "{}", noon);

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Bench final : SupervisorEvents {
+struct SupervisorBench final : SupervisorEvents {
     SystemClock clock;
     int null_fd = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
     Log log{clock, Log::Options{.fd = null_fd}};
@@ -28,7 +28,7 @@ struct Bench final : SupervisorEvents {
     std::string token;
     Supervisor supervisor;
 
-    explicit Bench(
+    explicit SupervisorBench(
         SupervisorOptions options =
             {.bus_path = "/run/b.sock",
              .crashes_max = 3,
@@ -38,7 +38,7 @@ struct Bench final : SupervisorEvents {
     )
         : supervisor(env, processes, *this, options) {}
 
-    ~Bench() override { ::close(null_fd); }
+    ~SupervisorBench() override { ::close(null_fd); }
 
     void on_driver_starting(const std::string&, const Secret& given) override {
         ++starts;
@@ -70,21 +70,21 @@ struct Bench final : SupervisorEvents {
 TEST_CASE(
     "[F-29] a driver that keeps ending is restarted, then parked with a reason, and unparked by new settings"
 ) {
-    Bench bench;
-    bench.supervisor.put(Bench::shell("exit 3"));
+    SupervisorBench bench;
+    bench.supervisor.put(SupervisorBench::shell("exit 3"));
     REQUIRE(bench.until([&] { return bench.view().state == DriverState::parked; }));
     CHECK(bench.starts == 3);
     CHECK(bench.ends == 3);
     CHECK(bench.view().reason.find("3") != std::string::npos);
-    bench.supervisor.put(Bench::shell("exec sleep 100"));
+    bench.supervisor.put(SupervisorBench::shell("exec sleep 100"));
     REQUIRE(bench.until([&] { return bench.view().state == DriverState::running; }));
     CHECK(bench.view().pid > 0);
     CHECK(bench.starts == 4);
 }
 
 TEST_CASE("a driver gets the environment of the bus and a new token for every start") {
-    Bench bench;
-    bench.supervisor.put(Bench::shell(
+    SupervisorBench bench;
+    bench.supervisor.put(SupervisorBench::shell(
         "[ \"$BRIM_BUS\" = /run/b.sock ] && [ \"$BRIM_DRIVER\" = d1 ] && [ \"$FUNCTION_NAME\" = d1 ] && "
         "[ ${#BRIM_BUS_TOKEN} = 64 ] && exec sleep 100; exit 1"
     ));
@@ -93,7 +93,7 @@ TEST_CASE("a driver gets the environment of the bus and a new token for every st
     CHECK(bench.view().state == DriverState::running);
     const std::string first = bench.token;
     CHECK(first.size() == 64);
-    bench.supervisor.put(Bench::shell("exec sleep 101")); // other arguments: a new process
+    bench.supervisor.put(SupervisorBench::shell("exec sleep 101")); // other arguments: a new process
     REQUIRE(bench.until([&] { return bench.starts == 2 && bench.view().state == DriverState::running; }));
     CHECK(bench.token != first);
     CHECK(bench.supervisor.owns("d1", bench.view().pid));
@@ -102,8 +102,8 @@ TEST_CASE("a driver gets the environment of the bus and a new token for every st
 }
 
 TEST_CASE("[F-95] a driver that ignores SIGTERM is gone within the stop time") {
-    Bench bench;
-    bench.supervisor.put(Bench::shell("trap '' TERM; while :; do sleep 0.05; done"));
+    SupervisorBench bench;
+    bench.supervisor.put(SupervisorBench::shell("trap '' TERM; while :; do sleep 0.05; done"));
     for (int i = 0; i < 20; ++i)
         bench.env.loop().turn(10ms);
     bool stopped = false;
@@ -116,8 +116,8 @@ TEST_CASE("[F-95] a driver that ignores SIGTERM is gone within the stop time") {
 }
 
 TEST_CASE("a program that is not there is a crash with a reason, not an end of the gateway") {
-    Bench bench;
-    DriverSettings driver = Bench::shell("");
+    SupervisorBench bench;
+    DriverSettings driver = SupervisorBench::shell("");
     driver.program = "/no/such/program";
     bench.supervisor.put(driver);
     REQUIRE(bench.until([&] { return bench.view().state == DriverState::parked; }));

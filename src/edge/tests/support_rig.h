@@ -170,4 +170,10 @@ public:
     std::unique_ptr<TestDriver> driver;
 };
 
+/// What was taken is sent, held or counted as lost.
+inline void check_ledger(Rig& rig) {
+    CHECK(rig.edge->ledger().balanced(rig.edge->forwarder().held(), rig.edge->forwarder().waiting_for_disk())
+    );
+}
+
 } // namespace brim::edge::test

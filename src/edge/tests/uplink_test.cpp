@@ -13,11 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-void check_ledger(Rig& rig) {
-    CHECK(rig.edge->ledger().balanced(rig.edge->forwarder().held(), rig.edge->forwarder().waiting_for_disk())
-    );
-}
-
 /// An edge with `count` reports in its log and no hub yet.
 void fill(Rig& rig, std::size_t count, unsigned per_second = 200) {
     rig.start_hub();

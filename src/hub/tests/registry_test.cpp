@@ -20,8 +20,8 @@ constexpr const char* model_text = R"({"properties":[
  "services":[{"identifier":"stop","name":"Stop","callType":"async","inputData":[{"identifier":"after","name":"After",
  "dataType":{"type":"int","specs":{"min":"0","max":"9"}}}],"outputData":[]}]})";
 
-struct Rig {
-    Rig() {
+struct RegistryRig {
+    RegistryRig() {
         REQUIRE(machine().disk().make_dir("/data"));
         open();
     }
@@ -106,7 +106,7 @@ thing::Value number(std::int64_t value) {
 } // namespace
 
 TEST_CASE("what was stored is there again after a restart, and ids and boots never repeat") {
-    Rig rig;
+    RegistryRig rig;
     REQUIRE(rig.product("a1"));
     REQUIRE(rig.product("gw", true));
     const auto made = rig.device("a1", "d1");
@@ -140,7 +140,7 @@ TEST_CASE("what was stored is there again after a restart, and ids and boots nev
 }
 
 TEST_CASE("a change the disk refuses is undone and the caller is told") {
-    Rig rig;
+    RegistryRig rig;
     REQUIRE(rig.product("a1"));
     REQUIRE(rig.product("gw", true));
     Device* device = *rig.device("a1", "d1");
@@ -184,7 +184,7 @@ TEST_CASE("a change the disk refuses is undone and the caller is told") {
 }
 
 TEST_CASE("names, keys, limits and topology are checked") {
-    Rig rig;
+    RegistryRig rig;
     REQUIRE(rig.product("a1"));
     REQUIRE(rig.product("gw", true));
     CHECK(rig.product("a1").error().code == Errc::exists);
@@ -216,7 +216,7 @@ TEST_CASE("names, keys, limits and topology are checked") {
 }
 
 TEST_CASE("a set waits as pending, is confirmed by the report and failed by the refusal") {
-    Rig rig;
+    RegistryRig rig;
     REQUIRE(rig.product("a1"));
     Device* device = *rig.device("a1", "d1");
     Channel channel;
@@ -249,7 +249,7 @@ TEST_CASE("a set waits as pending, is confirmed by the report and failed by the 
 }
 
 TEST_CASE("no device hears of a desired value before its commit, whatever else happens meanwhile") {
-    Rig rig;
+    RegistryRig rig;
     REQUIRE(rig.product("a1"));
     Device* device = *rig.device("a1", "d1");
     Channel channel;
@@ -283,7 +283,7 @@ TEST_CASE("no device hears of a desired value before its commit, whatever else h
 }
 
 TEST_CASE("a service call ends with the device's answer, a time limit, or at once when it cannot begin") {
-    Rig rig;
+    RegistryRig rig;
     REQUIRE(rig.product("a1"));
     Device* device = *rig.device("a1", "d1");
     Device* other = *rig.device("a1", "d2");

@@ -11,7 +11,7 @@ using mqtt::ReasonCode;
 
 namespace {
 
-const std::string topics = "/a1/d1/user/#";
+const std::string revoked_topics = "/a1/d1/user/#";
 
 struct RevokeRig : DoorRig {
     RevokeRig() {
@@ -70,7 +70,7 @@ TEST_CASE("[B-40] the right of a disabled device counts at the next message, and
           "a second") {
     RevokeRig rig;
     Client device(rig, "a1", "d1");
-    REQUIRE(device.subscribe(topics) == ReasonCode::granted_qos1);
+    REQUIRE(device.subscribe(revoked_topics) == ReasonCode::granted_qos1);
     REQUIRE(device.subscribe("/broadcast/a1/#") == ReasonCode::granted_qos1);
     rig.hub_says("/a1/d1/user/x", "before");
     REQUIRE(rig.world.run_until([&] { return device.received.size() == 1; }, 1s));
@@ -95,7 +95,7 @@ TEST_CASE("[B-40] the right of a disabled device counts at the next message, and
 TEST_CASE("[B-40] what waits for a device that is away when it is disabled is gone, with its session") {
     RevokeRig rig;
     Client device(rig, "a1", "d1", mqtt::ProtocolVersion::v5, keep_session);
-    REQUIRE(device.subscribe(topics) == ReasonCode::granted_qos1);
+    REQUIRE(device.subscribe(revoked_topics) == ReasonCode::granted_qos1);
     device.link().stop();
     rig.world.run_for(1s);
     rig.hub_says("/a1/d1/user/x", "waits");
@@ -116,7 +116,7 @@ TEST_CASE("[B-40] a message that a device had not acknowledged when it was disab
     RevokeRig rig;
     Client device(rig, "a1", "d1", mqtt::ProtocolVersion::v5, keep_session);
     device.acknowledges = false;
-    REQUIRE(device.subscribe(topics) == ReasonCode::granted_qos1);
+    REQUIRE(device.subscribe(revoked_topics) == ReasonCode::granted_qos1);
     rig.hub_says("/a1/d1/user/x", "half");
     REQUIRE(rig.world.run_until([&] { return device.received.size() == 1; }, 1s));
     rig.disable(rig.at("a1", "d1"));
@@ -140,11 +140,11 @@ TEST_CASE("[B-41] what a disabled sub-device left is withheld from its gateway: 
     REQUIRE(rig.world.run_until([&] { return rig.at("a1", "d1").online; }, 10s));
     REQUIRE_FALSE(mqtt::is_failure(gateway.acknowledged(gateway.publish(retained("/a1/d1/user/kept")))));
     CHECK(rig.stats().retained == 1);
-    REQUIRE(gateway.subscribe(topics) == ReasonCode::granted_qos1);
+    REQUIRE(gateway.subscribe(revoked_topics) == ReasonCode::granted_qos1);
     REQUIRE(rig.world.run_until([&] { return gateway.count("/user/kept") == 1; }, 10s));
     rig.disable(rig.at("a1", "d1"));
     rig.hub_says("/a1/d1/user/x", "live");
-    CHECK(gateway.subscribe(topics) == ReasonCode::not_authorized);
+    CHECK(gateway.subscribe(revoked_topics) == ReasonCode::not_authorized);
     CHECK(gateway.acknowledged(gateway.publish("/a1/d1/user/y", "z")) == ReasonCode::not_authorized);
     rig.world.run_for(2s);
     CHECK(gateway.count("/user/kept") == 1);

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::string edge_store(32, 'a');
-const std::string run_a(16, 'a');
-const std::string run_b(16, 'b');
+const std::string first_run(16, 'a');
+const std::string second_run(16, 'b');
 const std::string run_c(16, 'c');
 
 struct RunRig : DoorRig {
@@ -97,14 +97,14 @@ using Values = std::multiset<std::int64_t>;
 TEST_CASE("[run-1] a new run's numbers from its first on are new, those below stay delivered") {
     RunRig rig;
     for (store::Seq seq = 1; seq <= 5; ++seq)
-        rig.deliver(seq, static_cast<std::int64_t>(seq), run_a, 1);
-    rig.deliver(3, 30, run_a, 1);
+        rig.deliver(seq, static_cast<std::int64_t>(seq), first_run, 1);
+    rig.deliver(3, 30, first_run, 1);
     CHECK(rig.ingest->stats().duplicates == 1);
     CHECK(rig.runs() == "1");
-    rig.deliver(3, 31, run_b, 4); // delivered before, and not lost by the edge
-    rig.deliver(4, 40, run_b, 4);
-    rig.deliver(5, 50, run_b, 4);
-    rig.deliver(4, 41, run_b, 4); // sent twice
+    rig.deliver(3, 31, second_run, 4); // delivered before, and not lost by the edge
+    rig.deliver(4, 40, second_run, 4);
+    rig.deliver(5, 50, second_run, 4);
+    rig.deliver(4, 41, second_run, 4); // sent twice
     CHECK(rig.ingest->stats().duplicates == 3);
     CHECK(rig.runs() == "2");
     CHECK(rig.values() == Values{1, 2, 3, 4, 5, 40, 50});
@@ -114,9 +114,9 @@ TEST_CASE("[run-1] a new run's numbers from its first on are new, those below st
 TEST_CASE("[run-2] a run that begins above everything sent, as after any crash, takes nothing out") {
     RunRig rig;
     for (store::Seq seq = 1; seq <= 5; ++seq)
-        rig.deliver(seq, static_cast<std::int64_t>(seq), run_a, 1);
+        rig.deliver(seq, static_cast<std::int64_t>(seq), first_run, 1);
     for (store::Seq seq = 3; seq <= 6; ++seq)
-        rig.deliver(seq, 10 * static_cast<std::int64_t>(seq), run_b, 6);
+        rig.deliver(seq, 10 * static_cast<std::int64_t>(seq), second_run, 6);
     CHECK(rig.values() == Values{1, 2, 3, 4, 5, 60});
     CHECK(rig.world.log_text().find("lost the end of its buffer") == std::string::npos);
 }
@@ -127,10 +127,10 @@ TEST_CASE("[run-3] an edge that names no run is served as before, also between t
     rig.deliver(2, 2, "", 0);
     rig.deliver(1, 10, "", 0);
     CHECK(rig.runs() == "0");
-    rig.deliver(2, 20, run_a, 2); // the first that does: its start is believed
+    rig.deliver(2, 20, first_run, 2); // the first that does: its start is believed
     rig.deliver(2, 21, "", 0);
     rig.deliver(3, 3, "", 0);
-    rig.deliver(3, 30, run_a, 2);
+    rig.deliver(3, 30, first_run, 2);
     CHECK(rig.runs() == "1");
     CHECK(rig.values() == Values{1, 2, 3, 20});
 }
@@ -142,14 +142,14 @@ TEST_CASE("[run-4] a hub started anew within a run takes nothing out a second ti
             CAPTURE(from_history);
             RunRig rig;
             for (store::Seq seq = 1; seq <= 4; ++seq)
-                rig.deliver(seq, static_cast<std::int64_t>(seq), run_a, 1);
-            rig.deliver(3, 30, run_b, 3);
+                rig.deliver(seq, static_cast<std::int64_t>(seq), first_run, 1);
+            rig.deliver(3, 30, second_run, 3);
             if (from_history)
                 rig.world.run_for(2s);
             rig.restart(power_cut);
-            rig.deliver(2, 21, run_b, 3);
-            rig.deliver(3, 31, run_b, 3);
-            rig.deliver(4, 40, run_b, 3);
+            rig.deliver(2, 21, second_run, 3);
+            rig.deliver(3, 31, second_run, 3);
+            rig.deliver(4, 40, second_run, 3);
             CHECK(rig.runs() == "0");
             CHECK(rig.ingest->stats().duplicates == 2);
             CHECK(rig.values() == Values{1, 2, 3, 4, 30, 40});
@@ -160,12 +160,12 @@ TEST_CASE("[run-4] a hub started anew within a run takes nothing out a second ti
 TEST_CASE("[run-5] what comes before a run is durable waits its turn, also when the edge starts once more") {
     RunRig rig;
     for (store::Seq seq = 1; seq <= 4; ++seq)
-        rig.deliver(seq, static_cast<std::int64_t>(seq), run_a, 1);
+        rig.deliver(seq, static_cast<std::int64_t>(seq), first_run, 1);
     rig.fault(io::DiskFault::Kind::slow, "/data/ingress", 100ms);
-    rig.offer(5, 5, run_a, 1); // on its way to the disk when the edge starts again without it
-    rig.offer(4, 40, run_b, 4);
-    rig.offer(5, 50, run_b, 4);
-    rig.offer(4, 41, run_b, 4);
+    rig.offer(5, 5, first_run, 1); // on its way to the disk when the edge starts again without it
+    rig.offer(4, 40, second_run, 4);
+    rig.offer(5, 50, second_run, 4);
+    rig.offer(4, 41, second_run, 4);
     rig.offer(5, 500, run_c, 5);
     bool settled = false;
     rig.ingest->settle(rig.mark(6, run_c, 5), [&settled](const Result<void>& done) {
@@ -190,11 +190,11 @@ TEST_CASE("[run-6] run_waiting_max messages wait for a run and not one more; a d
     RunRig rig;
     rig.ingest_options.run_waiting_max = 3;
     rig.restart();
-    rig.deliver(1, 1, run_a, 1);
+    rig.deliver(1, 1, first_run, 1);
     rig.fault(io::DiskFault::Kind::slow, "/data/ingress", 100ms);
     std::deque<RunRig::Outcome*> offered;
     for (store::Seq seq = 1; seq <= 4; ++seq)
-        offered.push_back(&rig.offer(seq, 10 * static_cast<std::int64_t>(seq), run_b, 1));
+        offered.push_back(&rig.offer(seq, 10 * static_cast<std::int64_t>(seq), second_run, 1));
     RunRig::Outcome& other = rig.offer(9, 9, "", 0); // of the same edge: no room either
     REQUIRE(rig.world.run_until([&] { return (*offered[2]).has_value(); }, 60s));
     for (int at = 0; at < 3; ++at)
@@ -203,7 +203,7 @@ TEST_CASE("[run-6] run_waiting_max messages wait for a run and not one more; a d
     CHECK((**offered[3]).error().code == Errc::busy);
     REQUIRE(other.has_value());
     CHECK((*other).error().code == Errc::busy);
-    rig.deliver(4, 40, run_b, 1);
+    rig.deliver(4, 40, second_run, 1);
     rig.machine().disk().clear_faults();
 
     rig.fault(io::DiskFault::Kind::io_error, "/data/ingress/seg-");
@@ -223,9 +223,9 @@ TEST_CASE("[run-8] a start that never spoke may have given numbers again: the ne
 ) {
     RunRig rig;
     for (store::Seq seq = 1; seq <= 6; ++seq)
-        rig.deliver(seq, static_cast<std::int64_t>(seq), run_a, 1);
+        rig.deliver(seq, static_cast<std::int64_t>(seq), first_run, 1);
     // The log lost 4 to 6; run b gave 4 and 5 to others in the dark, and run c begins at 6.
-    const std::string since_a = run_c + "|" + run_b + " 4 " + run_a + " 1";
+    const std::string since_a = run_c + "|" + second_run + " 4 " + first_run + " 1";
     rig.deliver(3, 30, since_a, 6);
     rig.deliver(4, 40, since_a, 6);
     rig.deliver(5, 50, since_a, 6);
@@ -238,8 +238,8 @@ TEST_CASE("[run-8] a start that never spoke may have given numbers again: the ne
 TEST_CASE("[run-9] a start is known by its name in the list: only what came after it is taken out") {
     RunRig rig;
     for (store::Seq seq = 1; seq <= 6; ++seq)
-        rig.deliver(seq, static_cast<std::int64_t>(seq), run_b, 4); // the hub met run b
-    const std::string list = run_c + "|" + run_b + " 4 " + run_a + " 1";
+        rig.deliver(seq, static_cast<std::int64_t>(seq), second_run, 4); // the hub met run b
+    const std::string list = run_c + "|" + second_run + " 4 " + first_run + " 1";
     for (store::Seq seq = 1; seq <= 7; ++seq)
         rig.deliver(seq, 10 * static_cast<std::int64_t>(seq), list, 7);
     CHECK(rig.values() == Values{1, 2, 3, 4, 5, 6, 70});
@@ -248,7 +248,7 @@ TEST_CASE("[run-9] a start is known by its name in the list: only what came afte
     for (store::Seq seq = 1; seq <= 3; ++seq)
         other.deliver(seq, static_cast<std::int64_t>(seq), std::string(16, 'd'), 1);
     for (store::Seq seq = 1; seq <= 3; ++seq)
-        other.deliver(seq, 10 * static_cast<std::int64_t>(seq), run_c + "|" + run_b + " 2", 9);
+        other.deliver(seq, 10 * static_cast<std::int64_t>(seq), run_c + "|" + second_run + " 2", 9);
     CHECK(other.values() == Values{1, 2, 3, 20, 30});
 }
 
@@ -259,11 +259,11 @@ TEST_CASE("[run-7] killed or cut off at any point of a new run, each message is 
         CAPTURE(step);
         RunRig rig;
         for (store::Seq seq = 1; seq <= 6; ++seq)
-            rig.deliver(seq, static_cast<std::int64_t>(seq), run_a, 1);
+            rig.deliver(seq, static_cast<std::int64_t>(seq), first_run, 1);
         rig.fault(io::DiskFault::Kind::slow, "/data/", 5ms);
         const auto send_all = [&rig] {
             for (store::Seq seq = 3; seq <= 8; ++seq)
-                rig.offer(seq, 10 * static_cast<std::int64_t>(seq), run_b, 4);
+                rig.offer(seq, 10 * static_cast<std::int64_t>(seq), second_run, 4);
         };
         send_all();
         rig.world.run_for(1ms * step);

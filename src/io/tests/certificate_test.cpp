@@ -103,10 +103,6 @@ struct CertificateFixture : LoopFixture {
     }
 };
 
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 std::string joined(const std::vector<CertificateRefusal>& refusals) {
     std::string text;
     for (const CertificateRefusal& each : refusals)
@@ -148,9 +144,9 @@ TEST_CASE("an inspection tells every objection, where a connection ends at the f
         REQUIRE(report.has_value());
         const std::string text = joined(report->refusals);
         CHECK_MESSAGE(report->refusals.size() == 3, text);
-        CHECK_MESSAGE(contains(text, "the server's certificate expired on"), text);
-        CHECK_MESSAGE(contains(text, "is for hub.test, not for elsewhere.test"), text);
-        CHECK_MESSAGE(contains(text, "not trusted here"), text);
+        CHECK_MESSAGE(text.contains("the server's certificate expired on"), text);
+        CHECK_MESSAGE(text.contains("is for hub.test, not for elsewhere.test"), text);
+        CHECK_MESSAGE(text.contains("not trusted here"), text);
         std::set<CertificateFault> faults;
         for (const CertificateRefusal& each : report->refusals) {
             CHECK_FALSE(each.why.fix.empty());
@@ -166,7 +162,7 @@ TEST_CASE("an inspection tells every objection, where a connection ends at the f
         REQUIRE(report.has_value());
         CHECK(report->chain.front().names == std::vector<std::string>{"hub.test", "::1"});
         REQUIRE(report->refusals.size() == 1);
-        CHECK(contains(report->refusals.front().why.cause, "not for 127.0.0.1"));
+        CHECK(report->refusals.front().why.cause.contains("not for 127.0.0.1"));
     }
     SUBCASE("judged at the time that is asked for: before, within and after") {
         fixture.issue("hub", 20);
@@ -175,9 +171,9 @@ TEST_CASE("an inspection tells every objection, where a connection ends at the f
         CHECK(early->refusals.size() == 2); // the authority is as young
         for (const CertificateRefusal& each : early->refusals)
             CHECK(each.fault == CertificateFault::not_yet_valid);
-        CHECK(contains(joined(early->refusals), "the server's certificate is valid only from"));
+        CHECK(joined(early->refusals).contains("the server's certificate is valid only from"));
         CHECK(fixture.inspect("hub.test", 19 * day_ms)->refusals.empty());
-        CHECK(contains(joined(fixture.inspect("hub.test", 21 * day_ms)->refusals), "expired on"));
+        CHECK(joined(fixture.inspect("hub.test", 21 * day_ms)->refusals).contains("expired on"));
     }
     SUBCASE("an expired authority is named, not the server") {
         fixture.authority("old", -1);
@@ -187,7 +183,7 @@ TEST_CASE("an inspection tells every objection, where a connection ends at the f
         const auto report = fixture.inspect("hub.test");
         REQUIRE(report->refusals.size() == 1);
         const std::string& cause = report->refusals.front().why.cause;
-        CHECK_MESSAGE(contains(cause, "authority's certificate /O=Works/CN=Authority old expired on"), cause);
+        CHECK_MESSAGE(cause.contains("authority's certificate /O=Works/CN=Authority old expired on"), cause);
     }
     SUBCASE("RSA keys and other curves by name") {
         fixture.issue("hub", 20, "DNS:hub.test", "ca", "rsa:2048");
@@ -225,7 +221,7 @@ TEST_CASE("an inspection of what is no TLS server ends with the reason") {
             }));
         const auto report = fixture.inspect("hub.test");
         REQUIRE_FALSE(report.has_value());
-        CHECK(contains(report.error().cause, "does not speak TLS"));
+        CHECK(report.error().cause.contains("does not speak TLS"));
     }
     SUBCASE("one that hangs up") {
         fixture.listener = std::move(
@@ -233,7 +229,7 @@ TEST_CASE("an inspection of what is no TLS server ends with the reason") {
         );
         const auto report = fixture.inspect("hub.test");
         REQUIRE_FALSE(report.has_value());
-        CHECK(contains(report.error().cause, "during the TLS handshake"));
+        CHECK(report.error().cause.contains("during the TLS handshake"));
     }
     SUBCASE("one that is silent, and one that is left in time") {
         fixture.listener =

@@ -68,10 +68,6 @@ bool process_exists(int pid) {
     return !state.empty() && state != "Z";
 }
 
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
 } // namespace
 
 TEST_CASE("lines are split at every cut of the input, and long ones are cut at exactly the limit") {
@@ -112,7 +108,7 @@ TEST_CASE("a child says its lines on both outputs and ends with its status, with
     CHECK(fixture.out.back() == "no newline");
     CHECK(std::find(fixture.out.begin(), fixture.out.end(), "GREETING=hello world") != fixture.out.end());
     for (const auto& line : fixture.out)
-        CHECK_FALSE(contains(line, "BRIM_TEST_LEAK"));
+        CHECK_FALSE(line.contains("BRIM_TEST_LEAK"));
     CHECK(fixture.err == std::vector<std::string>{"problem"});
     CHECK_FALSE(fixture.child->running());
     ::unsetenv("BRIM_TEST_LEAK");
@@ -128,10 +124,10 @@ TEST_CASE("what cannot start is named with its step: program, folder, name, vari
     ChildSpec spec = shell("true");
     spec.program = "/no/such/program";
     CHECK(failure(spec).code == Errc::not_found);
-    CHECK(contains(failure(spec).cause, "/no/such/program"));
+    CHECK(failure(spec).cause.contains("/no/such/program"));
     spec = shell("true");
     spec.working_folder = "/no/such/folder";
-    CHECK(contains(failure(spec).cause, "working folder"));
+    CHECK(failure(spec).cause.contains("working folder"));
     spec = shell("true");
     spec.name = "../escape";
     CHECK(failure(spec).code == Errc::invalid);
@@ -151,11 +147,11 @@ TEST_CASE("a guest has no new privileges, its own session, no descriptors of our
         shell("grep NoNewPrivs /proc/self/status; ls /proc/self/fd | wc -l; ps -o sid= -p $$ || true; "
               "grep -E 'Sig(Blk|Ign)' /proc/self/status")
     );
-    CHECK(contains(fixture.out.at(0), "1"));
+    CHECK(fixture.out.at(0).contains("1"));
     CHECK(std::atoi(fixture.out.at(1).c_str()) <= 4); // 0, 1, 2 and ls's own
     for (const auto& line : fixture.out)
         if (line.starts_with("Sig"))
-            CHECK_MESSAGE(contains(line, "0000000000000000"), line);
+            CHECK_MESSAGE(line.contains("0000000000000000"), line);
 }
 
 TEST_CASE("a guest runs as the user it was given") {
@@ -188,7 +184,7 @@ TEST_CASE("terminate() asks first and kills what ignores it, with all it started
         fixture.child->terminate(100ms);
         CHECK(fixture.until([&] { return fixture.exit.has_value(); }, 3s));
         CHECK(fixture.exit->signal == SIGKILL);
-        CHECK(contains(fixture.exit->text, "killed by signal 9"));
+        CHECK(fixture.exit->text.contains("killed by signal 9"));
         CHECK(fixture.until([&] { return !process_exists(std::atoi(fixture.out[0].c_str())); }, 2s));
         const CgroupRoot root = CgroupRoot::find("/sys/fs/cgroup", "/proc/self/cgroup", "brim-probe");
         root.remove();
@@ -278,7 +274,7 @@ TEST_CASE("a guest cannot have more processes or open files than its limits") {
         spec.uid = spec.gid = 65533;
     CHECK_FALSE(fixture.run(spec).clean());
     for (const auto& line : fixture.out)
-        CHECK_FALSE(contains(line, "all started"));
+        CHECK_FALSE(line.contains("all started"));
 
     fixture.exit.reset();
     fixture.out.clear();

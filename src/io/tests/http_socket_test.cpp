@@ -28,7 +28,7 @@ struct Echo : HttpHandler {
     }
 };
 
-std::string shell(const std::string& command) {
+std::string shell_output(const std::string& command) {
     std::string text;
     FILE* pipe = ::popen(command.c_str(), "r");
     if (!pipe)
@@ -58,10 +58,11 @@ TEST_CASE("curl gets answers, streams and uploads over TCP and over a unix socke
     std::string answers[3];
     std::atomic<bool> done = false;
     std::thread client([&] {
-        answers[0] = shell("curl -s -m 20 '" + url + "/a%20b' '" + url + "/stream'");
+        answers[0] = shell_output("curl -s -m 20 '" + url + "/a%20b' '" + url + "/stream'");
         // Above 1 MiB curl asks with Expect: 100-continue.
-        answers[1] = shell("head -c 1048576 /dev/zero | curl -s -m 20 --data-binary @- '" + url + "/up'");
-        answers[2] = shell(
+        answers[1] =
+            shell_output("head -c 1048576 /dev/zero | curl -s -m 20 --data-binary @- '" + url + "/up'");
+        answers[2] = shell_output(
             "head -c 1048577 /dev/zero | curl -s -m 20 -o /dev/null -w '%{http_code}' -T - --unix-socket " +
             path + " http://hub/up"
         );

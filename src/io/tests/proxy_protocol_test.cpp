@@ -14,7 +14,7 @@ namespace {
 using Source = ProxyHeader::Source;
 
 /// What came of some bytes: the header, what it left over, and at which byte it was refused.
-struct Outcome {
+struct Reading {
     bool is_whole = false;
     std::optional<Errc> refusal;
     std::string error;
@@ -22,8 +22,8 @@ struct Outcome {
     ProxyHeader header;
 };
 
-Outcome feed(ByteView wire, std::size_t piece) {
-    Outcome outcome;
+Reading feed(ByteView wire, std::size_t piece) {
+    Reading outcome;
     ProxyHeaderReader reader;
     for (std::size_t from = 0; from < wire.size(); from += piece) {
         ByteView bytes = wire.substr(from, piece);
@@ -45,10 +45,10 @@ Outcome feed(ByteView wire, std::size_t piece) {
 }
 
 /// The same whether the bytes come at once or in any pieces.
-Outcome read(ByteView wire) {
-    const Outcome whole = feed(wire, wire.size() + 1);
+Reading read(ByteView wire) {
+    const Reading whole = feed(wire, wire.size() + 1);
     for (const std::size_t piece : {1u, 2u, 3u, 5u, 11u, 100u}) {
-        const Outcome pieces = feed(wire, piece);
+        const Reading pieces = feed(wire, piece);
         CHECK(pieces.is_whole == whole.is_whole);
         CHECK(pieces.refusal == whole.refusal);
         CHECK(pieces.error == whole.error);
@@ -61,12 +61,12 @@ Outcome read(ByteView wire) {
 
 /// Taken whole, with nothing of what follows, and no prefix of it is.
 ProxyHeader accept(const Bytes& wire) {
-    const Outcome outcome = read(wire + "MQTT");
+    const Reading outcome = read(wire + "MQTT");
     CHECK(outcome.error == "");
     CHECK(outcome.is_whole);
     CHECK(outcome.taken == wire.size());
     for (std::size_t cut = 0; cut < wire.size(); ++cut) {
-        const Outcome shorter = feed(wire.substr(0, cut), wire.size());
+        const Reading shorter = feed(wire.substr(0, cut), wire.size());
         CHECK_FALSE(shorter.is_whole);
         CHECK_FALSE(shorter.refusal);
     }
@@ -74,7 +74,7 @@ ProxyHeader accept(const Bytes& wire) {
 }
 
 Errc refuse(const Bytes& wire) {
-    const Outcome outcome = read(wire);
+    const Reading outcome = read(wire);
     CHECK_FALSE(outcome.is_whole);
     REQUIRE(outcome.refusal);
     return *outcome.refusal;
@@ -202,7 +202,7 @@ TEST_CASE("a checksum is checked over the whole header, wherever it stands") {
     for (std::size_t i = 16; i < good.size(); ++i) {
         Bytes bad = good;
         bad[i] = static_cast<char>(bad[i] ^ 1);
-        const Outcome outcome = read(bad);
+        const Reading outcome = read(bad);
         // A flipped type byte may make it another extension: then there is no sum to be wrong.
         if (i != 28)
             CHECK(outcome.refusal);

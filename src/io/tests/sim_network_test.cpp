@@ -39,7 +39,7 @@ struct Sink : StreamHandler {
 };
 
 /// A client on "edge" and a server on "hub", connected.
-struct Pair {
+struct SimPair {
     SimWorld world;
     SimMachine& hub{world.machine("hub")};
     SimMachine& edge{world.machine("edge")};
@@ -48,7 +48,7 @@ struct Pair {
     std::unique_ptr<Listener> listener;
     std::unique_ptr<Connecting> connecting;
 
-    explicit Pair(std::uint64_t seed = 1) : world(seed) {
+    explicit SimPair(std::uint64_t seed = 1) : world(seed) {
         listener =
             hub.env().net().listen(
                                at("tcp:0.0.0.0:1883"), [this](auto s) { server.adopt(std::move(s)); }
@@ -78,7 +78,7 @@ Bytes noise(Random& random, std::size_t count) {
 
 TEST_CASE("bytes arrive complete and in order, cut anywhere") {
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {
-        Pair pair(seed);
+        SimPair pair(seed);
         pair.server.echo = true;
         const auto sent = noise(pair.world.random(), 200'000);
         for (std::size_t i = 0; i < sent.size(); i += 10'000)
@@ -90,7 +90,7 @@ TEST_CASE("bytes arrive complete and in order, cut anywhere") {
 }
 
 TEST_CASE("peers see addresses, and unix peers see who it is") {
-    Pair pair;
+    SimPair pair;
     CHECK(pair.client.stream->peer().address == pair.hub.address() + ":1883");
     CHECK(pair.server.stream->peer().address.starts_with(pair.edge.address() + ":"));
     Sink near;
@@ -113,7 +113,7 @@ TEST_CASE("peers see addresses, and unix peers see who it is") {
 }
 
 TEST_CASE("a reader that pauses slows the writer down, and both go on when it resumes") {
-    Pair pair;
+    SimPair pair;
     pair.server.stream->pause_reading(true);
     const Bytes chunk(100'000, 'x');
     bool accepted = true;
@@ -135,7 +135,7 @@ TEST_CASE("a reader that pauses slows the writer down, and both go on when it re
 }
 
 TEST_CASE("close() sends what is queued first; destruction drops it") {
-    Pair pair;
+    SimPair pair;
     pair.client.stream->write(Bytes(300'000, 'x'));
     pair.client.stream->close();
     CHECK(pair.world.run_until([&] { return pair.server.closed.has_value(); }, 10s));
@@ -143,7 +143,7 @@ TEST_CASE("close() sends what is queued first; destruction drops it") {
     CHECK(pair.server.closed->code == Errc::closed);
     CHECK_FALSE(pair.client.closed.has_value());
 
-    Pair other;
+    SimPair other;
     other.client.stream->write(Bytes(300'000, 'x'));
     other.client.stream.reset();
     CHECK(other.world.run_until([&] { return other.server.closed.has_value(); }, 10s));
@@ -151,12 +151,12 @@ TEST_CASE("close() sends what is queued first; destruction drops it") {
 }
 
 TEST_CASE("a killed process' peer hears of it; a silent one's and a dead machine's peer does not") {
-    Pair pair;
+    SimPair pair;
     pair.hub.crash();
     CHECK(pair.world.run_until([&] { return pair.client.closed.has_value(); }, 1s));
     CHECK(pair.client.closed->code == Errc::closed);
 
-    Pair silent;
+    SimPair silent;
     silent.world.links().set_silent("hub", true);
     silent.hub.crash();
     silent.world.run_for(60s);
@@ -164,7 +164,7 @@ TEST_CASE("a killed process' peer hears of it; a silent one's and a dead machine
     silent.client.stream->write("anybody?"); // the kernel there knows no such connection
     CHECK(silent.world.run_until([&] { return silent.client.closed.has_value(); }, 1s));
 
-    Pair dark;
+    SimPair dark;
     dark.hub.power_cut();
     dark.client.stream->write("anybody?");
     dark.world.run_for(60s);
@@ -174,7 +174,7 @@ TEST_CASE("a killed process' peer hears of it; a silent one's and a dead machine
 }
 
 TEST_CASE("a one-way partition is silent, and heals without loss") {
-    Pair pair;
+    SimPair pair;
     pair.world.links().partition("edge", "hub");
     pair.client.stream->write("late");
     pair.server.stream->write("still arrives");
@@ -187,7 +187,7 @@ TEST_CASE("a one-way partition is silent, and heals without loss") {
 }
 
 TEST_CASE("a partition that does not heal ends the sender's stream after a quarter of an hour") {
-    Pair pair;
+    SimPair pair;
     pair.world.links().partition_both("edge", "hub");
     pair.client.stream->write("x");
     pair.world.run_for(14min);
@@ -199,7 +199,7 @@ TEST_CASE("a partition that does not heal ends the sender's stream after a quart
 }
 
 TEST_CASE("a reset ends both ends at once") {
-    Pair pair;
+    SimPair pair;
     CHECK(pair.world.links().connections("hub", "edge") == 1);
     CHECK(pair.world.links().reset("hub", "edge") == 1);
     pair.world.run_for(10ms);
@@ -209,7 +209,7 @@ TEST_CASE("a reset ends both ends at once") {
 }
 
 TEST_CASE("connecting fails as in life: refused, unknown, slow DNS, partitioned, powered off") {
-    Pair pair;
+    SimPair pair;
     auto& links = pair.world.links();
     const auto outcome = [&](const std::string& to) {
         std::optional<Error> error;
@@ -241,7 +241,7 @@ TEST_CASE("connecting fails as in life: refused, unknown, slow DNS, partitioned,
 }
 
 TEST_CASE("a dropped connection attempt is never told") {
-    Pair pair;
+    SimPair pair;
     int told = 0;
     auto handle = pair.edge.env().net().connect(at("tcp:hub:1883"), 5s, [&](const auto&) { ++told; });
     handle.reset();
@@ -250,7 +250,7 @@ TEST_CASE("a dropped connection attempt is never told") {
 }
 
 TEST_CASE("an address is taken once, and a loopback listener is for its own machine") {
-    Pair pair;
+    SimPair pair;
     const auto again = pair.hub.env().net().listen(at("tcp:0.0.0.0:1883"), [](auto) {});
     REQUIRE_FALSE(again.has_value());
     CHECK(again.error().code == Errc::busy);
@@ -265,7 +265,7 @@ TEST_CASE("an address is taken once, and a loopback listener is for its own mach
 }
 
 TEST_CASE("bandwidth and latency take their time") {
-    Pair pair;
+    SimPair pair;
     pair.world.links().set_link("edge", "hub", {.latency = 100ms, .jitter = 0ns, .bytes_per_second = 10'000});
     const auto start = pair.world.now();
     pair.client.stream->write(Bytes(20'000, 'x'));

@@ -44,10 +44,10 @@ struct Spread : LoopFixture {
     }
 };
 
-struct Pair : Spread {
+struct SpreadPair : Spread {
     Recorder at_server, at_client;
 
-    explicit Pair(const std::string& address = "tcp:127.0.0.1:0") : Spread(address) {
+    explicit SpreadPair(const std::string& address = "tcp:127.0.0.1:0") : Spread(address) {
         dial(1);
         server().start(at_server);
         client().start(at_client);
@@ -63,7 +63,7 @@ struct Pair : Spread {
 TEST_CASE("spread: 10 MB go both ways at once and arrive whole, over TCP and over a unix socket") {
     for (const std::string& address :
          {std::string("tcp:127.0.0.1:0"), "unix:/tmp/brim-spread-" + std::to_string(::getpid())}) {
-        Pair pair(address);
+        SpreadPair pair(address);
         const Bytes up = pattern(10'000'000);
         Bytes down = up;
         std::reverse(down.begin(), down.end());
@@ -111,7 +111,7 @@ TEST_CASE("spread: four hundred streams on two loops keep their bytes apart, eac
 }
 
 TEST_CASE("spread: write() says stop above the high-water mark, and on_drained() says go") {
-    Pair pair;
+    SpreadPair pair;
     pair.client().pause_reading(true);
     CHECK(pair.server().write(Bytes(SpreadLimits::waiting_bytes_max, 'a')));
     CHECK_FALSE(pair.server().write("b"));
@@ -131,7 +131,7 @@ TEST_CASE("spread: write() says stop above the high-water mark, and on_drained()
 }
 
 TEST_CASE("spread: what the socket does not take counts from its own high-water mark on") {
-    Pair pair;
+    SpreadPair pair;
     pair.client().pause_reading(true);
     // A little at a time: the far side is asked before there is too much on the way.
     CHECK(pair.until([&] {
@@ -145,7 +145,7 @@ TEST_CASE("spread: what the socket does not take counts from its own high-water 
 }
 
 TEST_CASE("spread: a reader that takes a little at a time lets the writer go on, and the count comes down") {
-    Pair pair;
+    SpreadPair pair;
     pair.client().pause_reading(true);
     pair.server().write(Bytes(8'000'000, 'x'));
     pair.settle(50ms);
@@ -159,7 +159,7 @@ TEST_CASE("spread: a reader that takes a little at a time lets the writer go on,
 }
 
 TEST_CASE("spread: while reading is paused nothing is handed over, and then everything, the end last") {
-    Pair pair;
+    SpreadPair pair;
     pair.client().write("one ");
     REQUIRE(pair.until([&] { return pair.at_server.received == "one "; }));
     pair.client().write("two ");
@@ -265,7 +265,7 @@ TEST_CASE("spread: close() still delivers what was queued, also when the network
 
 TEST_CASE("spread: a handler may destroy its stream or another inside any callback") {
     SUBCASE("itself in on_data, with output waiting") {
-        Pair pair;
+        SpreadPair pair;
         pair.at_server.then = [&](ByteView) {
             pair.server().write("unsent");
             pair.servers.front().reset();
@@ -274,13 +274,13 @@ TEST_CASE("spread: a handler may destroy its stream or another inside any callba
         CHECK(pair.until([&] { return pair.at_client.closed == 1; }));
     }
     SUBCASE("itself in on_drained") {
-        Pair pair;
+        SpreadPair pair;
         pair.at_server.when_drained = [&] { pair.servers.front().reset(); };
         CHECK_FALSE(pair.server().write(Bytes(5'000'000, 'x')));
         CHECK(pair.until([&] { return pair.at_client.closed == 1; }));
     }
     SUBCASE("itself in on_closed") {
-        Pair pair;
+        SpreadPair pair;
         pair.at_server.when_closed = [&] { pair.servers.front().reset(); };
         pair.clients.front().reset();
         CHECK(pair.until([&] { return pair.servers.front() == nullptr; }));
@@ -308,7 +308,7 @@ TEST_CASE("spread: a handler may destroy its stream or another inside any callba
 }
 
 TEST_CASE("spread: a reset by the peer is told once, as closed") {
-    Pair pair;
+    SpreadPair pair;
     pair.client().pause_reading(true);
     pair.server().write(Bytes(20'000'000, 'x'));
     pair.settle(20ms);

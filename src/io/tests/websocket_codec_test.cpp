@@ -11,7 +11,7 @@ constexpr char text_frame = '\x81';
 constexpr char binary_frame = '\x82';
 
 /// A client's frame: masked.
-Bytes frame(char first, ByteView payload, bool masked = true) {
+Bytes client_frame(char first, ByteView payload, bool masked = true) {
     Bytes out(1, first);
     const char mask_bit = masked ? '\x80' : '\0';
     if (payload.size() < 126) {
@@ -52,10 +52,10 @@ int close_code(ByteView wire, WebSocketLimits limits = {}) {
 } // namespace
 
 TEST_CASE("messages survive every split") {
-    const auto wire = frame('\x01', "Hel") + frame('\x89', "ping") + frame('\x80', "lo") +
-                      frame(binary_frame, Bytes(300, '\0')) + frame(binary_frame, Bytes(70'000, 'b')) +
-                      frame(text_frame, "") +
-                      frame(
+    const auto wire = client_frame('\x01', "Hel") + client_frame('\x89', "ping") +
+                      client_frame('\x80', "lo") + client_frame(binary_frame, Bytes(300, '\0')) +
+                      client_frame(binary_frame, Bytes(70'000, 'b')) + client_frame(text_frame, "") +
+                      client_frame(
                           '\x88',
                           "\x03\xe8"
                           "bye"
@@ -102,51 +102,57 @@ TEST_CASE("what is sent is framed unmasked, with the shortest length") {
 }
 
 TEST_CASE("[F-51] broken frames are closed with the code for it") {
-    CHECK(close_code(frame(text_frame, "x", false)) == 1002);           // not masked
-    CHECK(close_code(frame('\xc1', "x")) == 1002);                      // RSV1: compression was not agreed on
-    CHECK(close_code(frame('\xa1', "x")) == 1002);                      // RSV2
-    CHECK(close_code(frame('\x91', "x")) == 1002);                      // RSV3
-    CHECK(close_code(frame('\x83', "x")) == 1002);                      // unknown opcode
-    CHECK(close_code(frame('\x8b', "x")) == 1002);                      // unknown control opcode
-    CHECK(close_code(frame('\x80', "x")) == 1002);                      // continuation of nothing
-    CHECK(close_code(frame('\x01', "x") + frame('\x81', "y")) == 1002); // a second start
-    CHECK(close_code(frame('\x09', "x")) == 1002);                      // fragmented ping
-    CHECK(close_code(frame('\x08', "")) == 1002);                       // fragmented close
-    CHECK(close_code(frame('\x89', Bytes(126, 'p'))) == 1002);          // a control frame of 126 bytes
-    CHECK(close_code(Bytes("\x82\xff\x80\0\0\0\0\0\0\0", 10)) == 1002); // 2^63 bytes
-    CHECK(close_code(Bytes("\x82\xfe\0\x7d", 4)) == 1002);              // length not minimal
-    CHECK(close_code(frame('\x88', "\x03")) == 1002);                   // half a close code
-    CHECK(close_code(frame('\x88', Bytes("\x03\xed", 2))) == 1002);     // 1005 may not be sent
-    CHECK(close_code(frame('\x88', Bytes("\0\0", 2))) == 1002);
-    CHECK(close_code(frame('\x88', "\x03\xe8\xff\xff")) == 1007); // a reason that is not UTF-8
-    CHECK(close_code(frame(text_frame, "\xff")) == 1007);
-    CHECK(close_code(frame(text_frame, "\xed\xa0\x80")) == 1007);              // a surrogate
-    CHECK(close_code(frame('\x01', "\xe4\xbd") + frame('\x80', "")) == 1007);  // a character cut short
-    CHECK(close_code(frame('\x01', "\xe4\xbd") + frame('\x80', "\xa0")) == 0); // in two fragments it is fine
-    CHECK(close_code(frame(text_frame, "fine")) == 0);
+    CHECK(close_code(client_frame(text_frame, "x", false)) == 1002); // not masked
+    CHECK(close_code(client_frame('\xc1', "x")) == 1002);            // RSV1: compression was not agreed on
+    CHECK(close_code(client_frame('\xa1', "x")) == 1002);            // RSV2
+    CHECK(close_code(client_frame('\x91', "x")) == 1002);            // RSV3
+    CHECK(close_code(client_frame('\x83', "x")) == 1002);            // unknown opcode
+    CHECK(close_code(client_frame('\x8b', "x")) == 1002);            // unknown control opcode
+    CHECK(close_code(client_frame('\x80', "x")) == 1002);            // continuation of nothing
+    CHECK(close_code(client_frame('\x01', "x") + client_frame('\x81', "y")) == 1002); // a second start
+    CHECK(close_code(client_frame('\x09', "x")) == 1002);                             // fragmented ping
+    CHECK(close_code(client_frame('\x08', "")) == 1002);                              // fragmented close
+    CHECK(close_code(client_frame('\x89', Bytes(126, 'p'))) == 1002);      // a control frame of 126 bytes
+    CHECK(close_code(Bytes("\x82\xff\x80\0\0\0\0\0\0\0", 10)) == 1002);    // 2^63 bytes
+    CHECK(close_code(Bytes("\x82\xfe\0\x7d", 4)) == 1002);                 // length not minimal
+    CHECK(close_code(client_frame('\x88', "\x03")) == 1002);               // half a close code
+    CHECK(close_code(client_frame('\x88', Bytes("\x03\xed", 2))) == 1002); // 1005 may not be sent
+    CHECK(close_code(client_frame('\x88', Bytes("\0\0", 2))) == 1002);
+    CHECK(close_code(client_frame('\x88', "\x03\xe8\xff\xff")) == 1007); // a reason that is not UTF-8
+    CHECK(close_code(client_frame(text_frame, "\xff")) == 1007);
+    CHECK(close_code(client_frame(text_frame, "\xed\xa0\x80")) == 1007); // a surrogate
+    CHECK(
+        close_code(client_frame('\x01', "\xe4\xbd") + client_frame('\x80', "")) == 1007
+    ); // a character cut short
+    CHECK(
+        close_code(client_frame('\x01', "\xe4\xbd") + client_frame('\x80', "\xa0")) == 0
+    ); // in two fragments it is fine
+    CHECK(close_code(client_frame(text_frame, "fine")) == 0);
 }
 
 TEST_CASE("[B-10] sizes are cut at the limit, from the header and one byte, and at -1, 0, +1") {
     WebSocketLimits limits;
     limits.message_bytes_max = 1000;
     limits.fragments_max = 10;
-    CHECK(close_code(frame(binary_frame, Bytes(999, 'x')), limits) == 0);
-    CHECK(close_code(frame(binary_frame, Bytes(1000, 'x')), limits) == 0);
-    CHECK(close_code(frame(binary_frame, Bytes(1001, 'x')), limits) == 1009);
+    CHECK(close_code(client_frame(binary_frame, Bytes(999, 'x')), limits) == 0);
+    CHECK(close_code(client_frame(binary_frame, Bytes(1000, 'x')), limits) == 0);
+    CHECK(close_code(client_frame(binary_frame, Bytes(1001, 'x')), limits) == 1009);
     CHECK(
         close_code(Bytes("\x82\xff\0\0\0\0\x40\0\0\0\x11\x22\x33\x44x", 15), limits) == 1009
     ); // 1 GiB declared
     const auto halves = [&](std::size_t second) {
-        return close_code(frame('\x02', Bytes(500, 'x')) + frame('\x80', Bytes(second, 'x')), limits);
+        return close_code(
+            client_frame('\x02', Bytes(500, 'x')) + client_frame('\x80', Bytes(second, 'x')), limits
+        );
     };
     CHECK(halves(499) == 0);
     CHECK(halves(500) == 0);
     CHECK(halves(501) == 1009);
     const auto fragments = [&](int count) {
-        auto wire = frame('\x02', "");
+        auto wire = client_frame('\x02', "");
         for (int i = 2; i < count; ++i)
-            wire += frame('\0', "");
-        return close_code(wire + frame('\x80', ""), limits);
+            wire += client_frame('\0', "");
+        return close_code(wire + client_frame('\x80', ""), limits);
     };
     CHECK(fragments(9) == 0);
     CHECK(fragments(10) == 0);
@@ -155,14 +161,14 @@ TEST_CASE("[B-10] sizes are cut at the limit, from the header and one byte, and 
 
 TEST_CASE("nothing is heard after the end") {
     WebSocketCodec codec({});
-    const auto events = codec.receive(frame('\x88', "") + frame(text_frame, "ghost"));
+    const auto events = codec.receive(client_frame('\x88', "") + client_frame(text_frame, "ghost"));
     REQUIRE(events.size() == 1);
     CHECK(events[0].kind == Kind::closed);
-    CHECK(codec.receive(frame(text_frame, "ghost")).empty());
+    CHECK(codec.receive(client_frame(text_frame, "ghost")).empty());
 }
 
 TEST_CASE("a close reason is checked wherever the frame is cut") {
-    const auto wire = frame('\x88', "\x11\x27\xb2\xc1yB");
+    const auto wire = client_frame('\x88', "\x11\x27\xb2\xc1yB");
     for (std::size_t split = 0; split <= wire.size(); ++split) {
         WebSocketCodec codec({});
         auto events = codec.receive(ByteView(wire).substr(0, split));

@@ -10,7 +10,7 @@ using namespace brim::mqtt::bench;
 
 namespace {
 
-SubscribeFilter wanting(std::string_view filter, std::uint8_t qos = 0) {
+SubscribeFilter wanted_at(std::string_view filter, std::uint8_t qos = 0) {
     SubscribeFilter wanted;
     wanted.filter = filter;
     wanted.qos = qos;
@@ -86,7 +86,7 @@ TEST_CASE("[B-06] SUBSCRIBE with a bad filter behind a good one keeps neither") 
         for (int i = 0; i < 2'000; ++i) {
             Peer peer(bench, version);
             peer.join("p", false, 100);
-            peer.subscribe({wanting("good/" + std::to_string(i)), wanting("bad#")});
+            peer.subscribe({wanted_at("good/" + std::to_string(i)), wanted_at("bad#")});
             CHECK(peer.is_closed());
             bench.host.out.clear();
         }
@@ -328,7 +328,7 @@ TEST_CASE("[B-35] every topic of length 0 to 2 in PUBLISH, SUBSCRIBE and will is
         bench.host.out.erase(subscriber.id());
         Subscribe wanted;
         wanted.packet_id = 1;
-        wanted.filters.push_back(wanting(topic));
+        wanted.filters.push_back(wanted_at(topic));
         Bytes bytes;
         encode_subscribe(bytes, wanted, ProtocolVersion::v5);
         subscriber.raw(bytes);
@@ -493,7 +493,7 @@ TEST_CASE("subscription identifiers that are not available end the connection wi
     Subscribe packet;
     packet.packet_id = 9;
     packet.subscription_id = 3;
-    packet.filters.push_back(wanting("b", 0));
+    packet.filters.push_back(wanted_at("b", 0));
     Bytes bytes;
     encode_subscribe(bytes, packet, ProtocolVersion::v5);
     peer.raw(bytes);
@@ -505,7 +505,7 @@ TEST_CASE("no local keeps a client's own messages from it; with a shared subscri
     Bench bench;
     Peer peer(bench);
     peer.join("p");
-    SubscribeFilter wanted = wanting("a", 1);
+    SubscribeFilter wanted = wanted_at("a", 1);
     wanted.no_local = true;
     peer.subscribe({wanted});
     peer.publish("a", "own");
@@ -593,7 +593,7 @@ TEST_CASE("[B-04] [B-21] random packet sequences never break the broker and leav
             default: {
                 Subscribe packet;
                 packet.packet_id = 1;
-                packet.filters = {wanting(random.below(2) == 0 ? "a" : "#", 2)};
+                packet.filters = {wanted_at(random.below(2) == 0 ? "a" : "#", 2)};
                 Bytes bytes;
                 encode_subscribe(bytes, packet, peer.version());
                 peer.raw(bytes);

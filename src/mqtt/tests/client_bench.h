@@ -158,4 +158,12 @@ struct Line {
     Bytes held_;
 };
 
+/// A client that has a name and nothing else that is not the default.
+inline ClientOptions named(ProtocolVersion version) {
+    ClientOptions options;
+    options.version = version;
+    options.client_id = "c";
+    return options;
+}
+
 } // namespace brim::mqtt::bench

@@ -9,7 +9,7 @@ using namespace brim::mqtt::bench;
 
 namespace {
 
-constexpr ProtocolVersion both[] = {ProtocolVersion::v311, ProtocolVersion::v5};
+constexpr ProtocolVersion client_versions[] = {ProtocolVersion::v311, ProtocolVersion::v5};
 
 } // namespace
 
@@ -31,7 +31,7 @@ TEST_CASE("a publish is settled once by its acknowledgement, with its reason") {
 }
 
 TEST_CASE("QoS 2 is settled by PUBCOMP and resumes in each half") {
-    for (const ProtocolVersion version : both) {
+    for (const ProtocolVersion version : client_versions) {
         for (const bool has_pubrec : {false, true}) {
             Line line(version);
             line.up();
@@ -323,7 +323,7 @@ TEST_CASE("no CONNACK in time is a timeout; a refusal tells why") {
 }
 
 TEST_CASE("[B-57] SUBACK must answer what was asked: no fewer, no more, nothing unasked") {
-    for (const ProtocolVersion version : both) {
+    for (const ProtocolVersion version : client_versions) {
         for (const std::size_t answers : {0, 1, 2, 3}) {
             Line line(version);
             line.up();
@@ -353,7 +353,7 @@ TEST_CASE("[B-55] [B-57] each of the 16 packet types before and after CONNACK, a
           "hostile server") {
     SeededRandom random(55);
     for (int round = 0; round < 4'000; ++round) {
-        const ProtocolVersion version = both[random.below(2)];
+        const ProtocolVersion version = client_versions[random.below(2)];
         Line line(version);
         const bool is_up = random.below(2) == 1;
         if (is_up) {

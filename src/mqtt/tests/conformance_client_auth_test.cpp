@@ -11,12 +11,12 @@ namespace {
 
 using R = ReasonCode;
 
-constexpr std::string_view method = "SCRAM-X";
+constexpr std::string_view auth_method = "SCRAM-X";
 
 ClientOptions options_with_method() {
     ClientOptions options;
     options.client_id = "c";
-    options.auth_method = method;
+    options.auth_method = auth_method;
     options.auth_data = "hello";
     return options;
 }
@@ -31,7 +31,7 @@ struct AuthLine : Line {
         };
     }
 
-    void say(R reason, ByteView data, std::string_view name = method) {
+    void say(R reason, ByteView data, std::string_view name = auth_method) {
         Auth packet;
         packet.reason = reason;
         packet.auth_method = name;
@@ -41,7 +41,7 @@ struct AuthLine : Line {
         client.data(bytes, now);
     }
 
-    void welcome(std::string_view name = method, std::uint32_t packet_bytes_max = 0) {
+    void welcome(std::string_view name = auth_method, std::uint32_t packet_bytes_max = 0) {
         Connack packet;
         packet.has_auth_method = !name.empty();
         packet.auth_method = name;
@@ -56,7 +56,7 @@ struct AuthLine : Line {
         client.connect(now);
         const auto connect = decode_connect(take(), {});
         REQUIRE(connect.has_value());
-        CHECK(connect->auth_method == method);
+        CHECK(connect->auth_method == auth_method);
         CHECK(connect->auth_data == "hello");
     }
 
@@ -64,7 +64,7 @@ struct AuthLine : Line {
         const auto packet = decode_auth(take(), version_, {});
         REQUIRE(packet.has_value());
         CHECK(packet->reason == reason);
-        CHECK(packet->auth_method == method);
+        CHECK(packet->auth_method == auth_method);
         CHECK(packet->auth_data == data);
     }
 
@@ -185,7 +185,7 @@ TEST_CASE("[MQTT-4.12.1-1] [MQTT-4.12.0-7] our client authenticates anew with CO
     CHECK(line.client.authenticate("x", line.now).error().code == Errc::closed);
     line.begin();
     CHECK(line.client.reauthenticate("again", line.now).error().code == Errc::closed);
-    line.welcome(method, 40);
+    line.welcome(auth_method, 40);
     for (int round = 0; round < 2; ++round) {
         CHECK(line.client.reauthenticate("again", line.now).has_value());
         line.check_said(R::re_authenticate, "again");

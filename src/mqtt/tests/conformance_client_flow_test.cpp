@@ -11,13 +11,6 @@ using namespace brim::mqtt::bench;
 
 namespace {
 
-ClientOptions named(ProtocolVersion version) {
-    ClientOptions options;
-    options.version = version;
-    options.client_id = "c";
-    return options;
-}
-
 Bytes suback_bytes(ProtocolVersion version, std::uint16_t id) {
     Suback packet;
     packet.packet_id = id;

@@ -13,13 +13,6 @@ using namespace brim::mqtt::bench;
 
 namespace {
 
-ClientOptions named(ProtocolVersion version) {
-    ClientOptions options;
-    options.version = version;
-    options.client_id = "c";
-    return options;
-}
-
 Bytes connack_bytes(ProtocolVersion version, bool present = false) {
     Connack connack;
     connack.session_present = present;

@@ -265,11 +265,11 @@ TEST_CASE("[F-88] the host's own messages are not shed") {
 
 namespace {
 
-const io::Endpoint door{io::Endpoint::Kind::tcp, "hub", 1'883};
+const io::Endpoint pressed_door{io::Endpoint::Kind::tcp, "hub", 1'883};
 
-class OpenServer final : public Server {
+class PressedServer final : public Server {
 public:
-    explicit OpenServer(io::Env& env) : Server(env, {}) {}
+    explicit PressedServer(io::Env& env) : Server(env, {}) {}
 
     void on_connect(ConnId conn, const Connect& connect) override {
         Admission admission;
@@ -291,7 +291,7 @@ public:
 /// A socket that says what it is told to.
 struct RawClient final : io::StreamHandler {
     explicit RawClient(io::Env& env)
-        : connecting(env.net().connect(door, std::chrono::seconds{5}, [this](auto made) {
+        : connecting(env.net().connect(pressed_door, std::chrono::seconds{5}, [this](auto made) {
               if (!made)
                   return;
               stream = std::move(*made);
@@ -318,7 +318,7 @@ TEST_CASE("[F-88] while memory is short only 64 connections may be on their way 
     io::SimWorld world(88);
     io::SimMachine& machine = world.machine("hub");
     machine.set_memory(percent(10));
-    OpenServer server(machine.env());
+    PressedServer server(machine.env());
     REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}));
     machine.set_memory(percent(85));
     world.run_for(std::chrono::seconds{3});
@@ -343,7 +343,7 @@ TEST_CASE("[F-88] at critical a publisher that sends much has pauses, and loses 
     io::SimWorld world(89);
     io::SimMachine& machine = world.machine("hub");
     machine.set_memory(percent(10));
-    OpenServer server(machine.env());
+    PressedServer server(machine.env());
     REQUIRE(server.listen({io::Endpoint::Kind::tcp, "0.0.0.0", 1'883}, {}));
     RawClient fast(world.machine("fast").env());
     REQUIRE(world.run_until([&] { return fast.stream != nullptr; }, std::chrono::seconds{5}));

@@ -18,9 +18,9 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Lets everyone in, and remembers who it was.
-class OpenServer final : public Server {
+class RecordingServer final : public Server {
 public:
-    explicit OpenServer(io::Env& env) : Server(env, {}) {}
+    explicit RecordingServer(io::Env& env) : Server(env, {}) {}
 
     void on_connect(ConnId conn, const Connect& connect) override {
         peers.push_back(*peer(conn));
@@ -97,11 +97,11 @@ struct Rig {
 
     io::SimWorld world{845};
     io::Env& hub{world.machine("hub").env()};
-    OpenServer server{hub};
+    RecordingServer server{hub};
     std::vector<std::unique_ptr<Far>> fars;
 };
 
-Bytes login(const std::string& name) {
+Bytes connect_bytes(const std::string& name) {
     Connect packet;
     packet.version = ProtocolVersion::v311;
     packet.client_id = name;
@@ -126,16 +126,16 @@ Bytes header(const std::string& client) {
 
 TEST_CASE("[F-45] connections above a listener's number are closed unheard until one has gone") {
     Rig rig({.limits = {.connections_max = 2}});
-    Far& first = rig.come("a", login("one"));
-    rig.come("b", login("two"));
-    CHECK(rig.come("c", login("three")).is_closed);
+    Far& first = rig.come("a", connect_bytes("one"));
+    rig.come("b", connect_bytes("two"));
+    CHECK(rig.come("c", connect_bytes("three")).is_closed);
     CHECK(rig.server.peers.size() == 2);
     CHECK(rig.server.tags == std::vector<unsigned>{7, 7});
     CHECK(rig.count_of("listener_full") == "1");
     first.stream->close();
     rig.world.run_for(1s);
-    CHECK_FALSE(rig.come("c", login("three")).is_closed);
-    CHECK(rig.come("d", login("four")).is_closed);
+    CHECK_FALSE(rig.come("c", connect_bytes("three")).is_closed);
+    CHECK(rig.come("d", connect_bytes("four")).is_closed);
     CHECK(rig.server.peers.size() == 3);
     CHECK(rig.count_of("listener_full") == "2");
 }
@@ -166,9 +166,9 @@ TEST_CASE("[B-84] connects are taken at a rate, in all and from each address") {
 
 TEST_CASE("through a proxy the clients are counted, not the proxy") {
     Rig rig(behind_proxy("10.0.0.0/8", {.connections_per_address_max = 1}));
-    CHECK_FALSE(rig.come("proxy", header("192.0.2.1") + login("one")).is_closed);
-    CHECK_FALSE(rig.come("proxy", header("192.0.2.2") + login("two")).is_closed);
-    CHECK(rig.come("proxy", header("192.0.2.1") + login("three")).is_closed);
+    CHECK_FALSE(rig.come("proxy", header("192.0.2.1") + connect_bytes("one")).is_closed);
+    CHECK_FALSE(rig.come("proxy", header("192.0.2.2") + connect_bytes("two")).is_closed);
+    CHECK(rig.come("proxy", header("192.0.2.1") + connect_bytes("three")).is_closed);
     CHECK(rig.count_of("address_full") == "1");
     REQUIRE(rig.server.peers.size() == 2);
     CHECK(rig.server.peers[0].address == "192.0.2.1:51234");
@@ -180,20 +180,20 @@ TEST_CASE(
     "a listener for proxies closes who is none, and whose header is bad or late; all give back their place"
 ) {
     Rig stranger(behind_proxy("192.0.2.0/24", {.connections_max = 1}));
-    CHECK(stranger.come("a", header("192.0.2.1") + login("one")).is_closed);
-    CHECK(stranger.come("a", header("192.0.2.1") + login("one")).is_closed);
+    CHECK(stranger.come("a", header("192.0.2.1") + connect_bytes("one")).is_closed);
+    CHECK(stranger.come("a", header("192.0.2.1") + connect_bytes("one")).is_closed);
     CHECK(stranger.count_of("proxy_untrusted") == "2");
     CHECK(stranger.count_of("listener_full") == "0");
     Rig rig(behind_proxy("10.0.0.0/8", {.connections_max = 1}));
-    CHECK(rig.come("a", login("one")).is_closed);
-    CHECK(rig.come("a", login("one")).is_closed);
+    CHECK(rig.come("a", connect_bytes("one")).is_closed);
+    CHECK(rig.come("a", connect_bytes("one")).is_closed);
     Far& silent = rig.come("a");
     CHECK(rig.come("a", header("192.0.2.1")).is_closed); // the silent one has the place
     CHECK(rig.count_of("listener_full") == "1");
     rig.world.run_for(6s);
     CHECK(silent.is_closed);
     CHECK(rig.count_of("proxy_header") == "3");
-    CHECK_FALSE(rig.come("a", header("192.0.2.1") + login("one")).is_closed);
+    CHECK_FALSE(rig.come("a", header("192.0.2.1") + connect_bytes("one")).is_closed);
     CHECK(rig.server.peers.size() == 1);
 }
 
@@ -213,7 +213,7 @@ TEST_CASE("a stream that comes another way is counted at its entrance") {
             [&far](auto stream) {
                 far.stream = std::move(*stream);
                 far.stream->start(far);
-                far.stream->write(login("one"));
+                far.stream->write(connect_bytes("one"));
             }
         );
         rig.world.run_for(100ms);
@@ -235,7 +235,7 @@ TEST_CASE("a server stopped while headers are read closes these connections") {
 TEST_CASE("a client above its publishing rate is read from at its rate, over a real stream too") {
     Rig rig({});
     rig.server.publish_rate_max = 20;
-    Far& far = rig.come("a", login("one"));
+    Far& far = rig.come("a", connect_bytes("one"));
     Bytes wire;
     for (int i = 0; i < 200; ++i) {
         Publish packet;

@@ -17,10 +17,10 @@ using namespace brim::store;
 
 namespace {
 
-constexpr const char* path = "/data/meta.db";
+constexpr const char* meta_path = "/data/meta.db";
 
 std::unique_ptr<Database>
-open_on(io::Disk& disk, const std::string& at = path, Durability durability = Durability::full) {
+open_on(io::Disk& disk, const std::string& at = meta_path, Durability durability = Durability::full) {
     REQUIRE(disk.make_dir(at.substr(0, at.rfind('/'))));
     auto opened = Database::open(disk, at, durability);
     REQUIRE_MESSAGE(opened, (opened ? "" : opened.error().text()));
@@ -78,7 +78,7 @@ TEST_CASE("errors carry the kind of failure and the file") {
     const auto twice = insert->bind(1, 1).bind_null(2).run();
     REQUIRE_FALSE(twice);
     CHECK(twice.error().code == Errc::conflict);
-    CHECK(twice.error().object.find(path) != std::string::npos);
+    CHECK(twice.error().object.find(meta_path) != std::string::npos);
     CHECK_MESSAGE(insert->bind(1, 2).bind(2, 99).run().error().code == Errc::conflict, "foreign keys are on");
     CHECK_FALSE(insert->bind(9, 1).run());
 }
@@ -237,7 +237,7 @@ TEST_CASE("[F-06] a power cut while the WAL is written back behind a failed sync
         for (std::uint64_t nth = 1; nth <= 120; ++nth) {
             CAPTURE(nth);
             io::SimDisk disk(nth);
-            auto database = open_on(disk, path, durability);
+            auto database = open_on(disk, meta_path, durability);
             REQUIRE(database->execute("CREATE TABLE t(a); CREATE INDEX i ON t(a)"));
             const auto fill = [&](int rows) {
                 for (int at = 0; at < rows; ++at) {
@@ -266,7 +266,7 @@ TEST_CASE("[F-06] a power cut while the WAL is written back behind a failed sync
             database.reset();
             disk.clear_faults();
             disk.power_cut();
-            database = open_on(disk, path, durability);
+            database = open_on(disk, meta_path, durability);
             CHECK(is_whole(*database));
             CHECK(count_rows(*database) >= safe);
             CHECK(count_rows(*database) % 2 == 0);
@@ -281,7 +281,7 @@ TEST_CASE("[F-06] a WAL that could not be written back by itself is settled befo
     for (std::uint64_t nth = 1; nth <= 30; ++nth) {
         CAPTURE(nth);
         io::SimDisk disk(nth);
-        auto database = open_on(disk, path, Durability::normal);
+        auto database = open_on(disk, meta_path, Durability::normal);
         REQUIRE(database->execute("CREATE TABLE t(a)"));
         const auto fill = [&](int rows) {
             for (int at = 0; at < rows; ++at)
@@ -301,7 +301,7 @@ TEST_CASE("[F-06] a WAL that could not be written back by itself is settled befo
         database.reset();
         disk.clear_faults();
         disk.power_cut();
-        database = open_on(disk, path, Durability::normal);
+        database = open_on(disk, meta_path, Durability::normal);
         CHECK(is_whole(*database));
         if (!cut)
             CHECK(count_rows(*database) == 25); // beginning anew wrote everything back

@@ -8,13 +8,13 @@ using namespace brim::thing;
 
 namespace {
 
-struct Row {
+struct ValueRow {
     std::string_view property, json;
     int code; ///< 0 = accepted
 };
 
 // Each limit from both sides, for all nine types.
-constexpr Row rows[] = {
+constexpr ValueRow value_rows[] = {
     {"Count", "-10", 0},
     {"Count", "-11", 6306},
     {"Count", "100", 0},
@@ -97,7 +97,7 @@ TEST_CASE("[value-1] every type takes what is inside its limits and refuses what
     const Model model = sample_model();
     PostReader reader;
     PropertyPost post;
-    for (const Row& row : rows) {
+    for (const ValueRow& row : value_rows) {
         CAPTURE(row.property);
         CAPTURE(row.json);
         const Property* property = model.property(row.property);
