@@ -17,12 +17,18 @@ function(brim_module name)
     endif()
 endfunction()
 
+# doctest itself and main(), once for all test programs.
+if(NOT BRIM_SANITIZE STREQUAL "coverage")
+    add_library(brim_test_main OBJECT ${CMAKE_SOURCE_DIR}/tests/support/doctest_main.cpp)
+    target_link_libraries(brim_test_main PRIVATE brim_flags)
+endif()
+
 # brim_test(NAME SOURCES a.cpp LIBS brim::x): one doctest program, known to CTest under its name.
 function(brim_test name)
     cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
-    add_executable(${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/doctest_main.cpp)
+    add_executable(${name} ${ARG_SOURCES})
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-    target_link_libraries(${name} PRIVATE ${ARG_LIBS} brim_flags rapidcheck)
+    target_link_libraries(${name} PRIVATE ${ARG_LIBS} brim_test_main brim_flags rapidcheck)
     add_test(NAME ${name} COMMAND ${name})
     if(BRIM_SANITIZE STREQUAL "address")
         # What a test calls is optimised for the fuzz targets; of the tests themselves quick building counts.
