@@ -27,7 +27,10 @@ target_compile_options(brim_flags INTERFACE
     -fno-omit-frame-pointer -fstack-protector-strong)
 # The presets with sanitizers compile eight files of a target as one, in less than half the time: what files of one target keep in
 # unnamed namespaces must not share a name. dev and release compile each file alone, and see there whether it includes what it needs.
-if(NOT CMAKE_UNITY_BUILD)
+if(CMAKE_UNITY_BUILD)
+    # g++ takes every file of a unit but the unit itself for a header, where a type with unnamed parts is a mistake.
+    target_compile_options(brim_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+else()
     target_compile_options(brim_flags INTERFACE -Wshadow)
 endif()
 if(BRIM_SANITIZE STREQUAL "thread")

@@ -257,7 +257,7 @@ TEST_CASE("no device hears of a desired value before its commit, whatever else h
     Downlink downlink(rig.env(), *rig.registry, channel, feed);
     unsigned done = 0;
     const auto set = [&](const char* text) {
-        downlink.set_properties(*device, *Json::parse(text), [&done](Result<bool>) { ++done; });
+        downlink.set_properties(*device, *Json::parse(text), [&done](const Result<bool>&) { ++done; });
     };
     const auto until = [&](unsigned count) {
         (void)rig.wait<void>([&](auto ended) {

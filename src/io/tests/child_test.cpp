@@ -39,14 +39,14 @@ struct ChildFixture : LoopFixture {
         };
     }
 
-    void start(ChildSpec spec) {
+    void start(const ChildSpec& spec) {
         auto started = processes.start(spec, events());
         REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().text()));
         child = std::move(*started);
     }
 
-    ChildExit run(ChildSpec spec, Duration wait_max = 20s) {
-        start(std::move(spec));
+    ChildExit run(const ChildSpec& spec, Duration wait_max = 20s) {
+        start(spec);
         REQUIRE(until([this] { return exit.has_value(); }, wait_max));
         return *exit;
     }
@@ -116,7 +116,7 @@ TEST_CASE("a child says its lines on both outputs and ends with its status, with
 
 TEST_CASE("what cannot start is named with its step: program, folder, name, variable") {
     ChildFixture fixture;
-    const auto failure = [&](ChildSpec spec) {
+    const auto failure = [&](const ChildSpec& spec) {
         auto started = fixture.processes.start(spec, fixture.events());
         REQUIRE_FALSE(started.has_value());
         return started.error();
