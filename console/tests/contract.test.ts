@@ -22,7 +22,7 @@ const calls: Record<keyof typeof api, () => Promise<unknown>> = {
   tokens: () => api.tokens(), createToken: () => api.createToken('n', 'viewer', 30), deleteToken: () => api.deleteToken('t'),
   products: () => api.products(), product: () => api.product('a1'), createProduct: () => api.createProduct({ name: 'n' }), deleteProduct: () => api.deleteProduct('a1'), model: () => api.model('a1'), putModel: () => api.putModel('a1', {}),
   devices: () => api.devices({ productKey: 'a', status: 'online', gateway: 'a/b', nodeType: 'device', q: 'x', values: false, limit: 10, cursor: 'c' }), device: () => api.device(ref), createDevice: () => api.createDevice({ productKey: 'a1' }), deleteDevice: () => api.deleteDevice(ref),
-  disableDevice: () => api.disableDevice(ref), enableDevice: () => api.enableDevice(ref), properties: () => api.properties(ref), setProperties: () => api.setProperties(ref, { a: 1 }),
+  disableDevice: () => api.disableDevice(ref), enableDevice: () => api.enableDevice(ref), connection: () => api.connection(ref), endConnection: () => api.endConnection(ref), properties: () => api.properties(ref), setProperties: () => api.setProperties(ref, { a: 1 }),
   history: () => api.history(ref, { property: 'x', from: 1, to: 2, order: 'asc', buckets: 5, limit: 6, cursor: 'c' }), deviceEvents: () => api.deviceEvents(ref, 'c'), callService: () => api.callService(ref, 's', {}, 1000),
   gateways: () => api.gateways('c'), subDevices: () => api.subDevices(ref, 'c'), addSubDevice: () => api.addSubDevice(ref, ref), removeSubDevice: () => api.removeSubDevice(ref, ref),
 };

@@ -14,18 +14,6 @@ std::int64_t whole_seconds(Duration span) {
     return std::chrono::duration_cast<std::chrono::seconds>(span).count();
 }
 
-std::string_view version_text(mqtt::ProtocolVersion version) {
-    switch (version) {
-    case mqtt::ProtocolVersion::v31:
-        return "3.1";
-    case mqtt::ProtocolVersion::v311:
-        return "3.1.1";
-    case mqtt::ProtocolVersion::v5:
-        break;
-    }
-    return "5";
-}
-
 Json by_label(const LabelledCounters& counters) {
     Json shown = Json::object();
     for (const auto& [value, counter] : counters.all())
@@ -130,7 +118,7 @@ Json Service::session_json(const mqtt::SessionView& session) {
         {"user", who.name},
         {"principal", session.who.principal},
         {"online", session.is_online},
-        {"protocol", version_text(session.who.version)},
+        {"protocol", mqtt::version_text(session.who.version)},
         {"durable", session.is_durable},
         {"subscriptions", session.subscriptions},
         {"queued", session.queued},

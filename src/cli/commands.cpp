@@ -317,6 +317,80 @@ Exit device_enable(const Common& common, const std::string& device, bool enable)
 
 namespace {
 
+/// A session as lines: what it is, then each subscription.
+Json connection_rows(const Json& connection) {
+    Json rows = Json::array();
+    const auto row = [&rows](std::string_view name, Json value) {
+        rows.push(Json::object({{"name", name}, {"value", std::move(value)}}));
+    };
+    row("online", connection["online"]);
+    if (const Json& gateway = connection["gateway"]; !gateway.is_null()) {
+        row("gateway",
+            std::string(gateway["productKey"].as_string()) + "/" +
+                std::string(gateway["deviceName"].as_string()));
+    }
+    const Json& session = connection["session"];
+    if (session.is_null())
+        return rows;
+    for (const char* name :
+         {"protocol",
+          "address",
+          "proxy",
+          "tls",
+          "keepAliveSeconds",
+          "connectedAt",
+          "slow",
+          "kept",
+          "will",
+          "expirySeconds",
+          "expiresAt",
+          "queued",
+          "queuedBytes",
+          "inflightOut",
+          "inflightIn",
+          "subscriptionCount"}) {
+        const Json& value = session[name];
+        if (!value.is_null() && !(value.is_string() && value.as_string().empty()))
+            row(name, value);
+    }
+    for (const Json& each : session["subscriptions"].items())
+        row("subscription", std::string(each["filter"].as_string()) + " (QoS " + each["qos"].text() + ")");
+    return rows;
+}
+
+} // namespace
+
+Exit device_connection(const Common& common, const std::string& device) {
+    return with_hub(common, [&](HubApi& api) -> Result<void> {
+        const auto path = device_path(device);
+        if (!path)
+            return fail(path.error());
+        const auto found = api.call("GET", "/api/v1/devices/" + *path + "/connection");
+        if (!found)
+            return fail(found.error());
+        if (common.format == Format::json)
+            print_json(*found);
+        else
+            print_table({{"FIELD", "name"}, {"VALUE", "value"}}, connection_rows(*found), now_ms());
+        return {};
+    });
+}
+
+Exit device_disconnect(const Common& common, const std::string& device) {
+    return with_hub(common, [&](HubApi& api) -> Result<void> {
+        const auto path = device_path(device);
+        if (!path)
+            return fail(path.error());
+        const auto ended = api.call("DELETE", "/api/v1/devices/" + *path + "/connection");
+        if (!ended)
+            return fail(ended.error());
+        std::fprintf(stderr, "device %s is disconnected; it may come back\n", device.c_str());
+        return {};
+    });
+}
+
+namespace {
+
 const std::vector<Column>& property_columns() {
     static const std::vector<Column> columns{
         {"PROPERTY", "identifier"},

@@ -46,6 +46,10 @@ Exit device_get(const Common& common, const std::string& device);
 Exit device_create(const Common& common, const std::string& device, const std::string& nickname);
 Exit device_delete(const Common& common, const std::string& device);
 Exit device_enable(const Common& common, const std::string& device, bool enable);
+/// Its session and what waits in it, a line each; --output json as the API has it.
+Exit device_connection(const Common& common, const std::string& device);
+/// Ends its connection. It may come back at once.
+Exit device_disconnect(const Common& common, const std::string& device);
 
 Exit property_get(const Common& common, const std::string& device, const std::vector<std::string>& names);
 /// assignments: "name=value", the value as JSON or else as text.

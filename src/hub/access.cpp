@@ -375,6 +375,37 @@ void Access::kick(Device& device, ReasonCode reason, std::string_view why) {
     tell_session_error(*gateway, code, why, device.key());
 }
 
+bool Access::disconnect(Device& device) {
+    constexpr std::string_view why = "ended";
+    if (sessions_.contains(device.id)) {
+        offline(device, why);
+        broker().kick(device.key().text(), ReasonCode::administrative_action, false, now());
+        return true;
+    }
+    Device* gateway = carrier(device);
+    if (gateway == nullptr)
+        return false;
+    log_out(sessions_[gateway->id], device, why);
+    constexpr int code_session_over = 520; // a gateway logs the device in again
+    tell_session_error(*gateway, code_session_over, "session ended", device.key());
+    return true;
+}
+
+void Access::visit_session(
+    const Device& device,
+    const std::function<void(const mqtt::SessionView&, const std::optional<io::Peer>&)>& visit
+) const {
+    broker().visit_session(device.key().text(), [&](const mqtt::SessionView& session) {
+        visit(session, session.is_online ? peer(session.who.id) : std::nullopt);
+    });
+}
+
+void Access::visit_subscriptions(
+    const Device& device, const std::function<void(std::string_view filter, int qos)>& visit
+) const {
+    broker().visit_subscriptions(device.key().text(), visit);
+}
+
 void Access::on_values(Device& device, const std::vector<std::pair<PropertyId, thing::Value>>& newest) {
     for (const auto& [property, value] : newest)
         downlink_.on_reported(device, property, value);

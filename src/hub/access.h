@@ -62,6 +62,21 @@ public:
     /// Ends the device's session, and those of its sub-devices, now, with all that waits in it; also of one
     /// that is away. `why` becomes its offline reason.
     void kick(Device& device, mqtt::ReasonCode reason, std::string_view why);
+    /// Ends the device's connection, or logs it out at its gateway; what waits for it stays, and it may come
+    /// back at once. False when it is not online.
+    bool disconnect(Device& device);
+    /// The device whose connection carries `device` (itself or its gateway), or null when it is not online.
+    Device* carrier(const Device& device) const;
+    /// The device's own session, also a kept one while it is away, and who is at its other end (nothing while
+    /// away). Not called when it has none; sub-devices have none.
+    void visit_session(
+        const Device& device,
+        const std::function<void(const mqtt::SessionView&, const std::optional<io::Peer>&)>& visit
+    ) const;
+    /// Its subscriptions in the order of their text.
+    void visit_subscriptions(
+        const Device& device, const std::function<void(std::string_view filter, int qos)>& visit
+    ) const;
     /// The topology changed by the API: tells the gateway, logs the sub-device out when it was bound there.
     void on_unbound(Device& device, Device& gateway);
     void on_bound(Device& device, Device& gateway);
@@ -111,8 +126,6 @@ private:
     Device* owner(const mqtt::ConnView& who) const;
     /// Ends kept sessions of devices that were deleted or disabled when nobody could be told.
     void forget_strangers();
-    /// The device whose connection carries `device`, or null when it is not reachable.
-    Device* carrier(const Device& device) const;
     bool may_use(const mqtt::ConnView& who, mqtt::Action action, std::string_view topic) const;
     mqtt::Verdict dispatch(const Inbound& in);
     void reply(const Inbound& in, int code, std::string_view text, const Json& data);

@@ -16,6 +16,19 @@ namespace brim::mqtt {
 /// The protocol level byte of CONNECT.
 enum class ProtocolVersion : std::uint8_t { v31 = 3, v311 = 4, v5 = 5 };
 
+/// As people write it: "3.1", "3.1.1" or "5".
+constexpr std::string_view version_text(ProtocolVersion version) noexcept {
+    switch (version) {
+    case ProtocolVersion::v31:
+        return "3.1";
+    case ProtocolVersion::v311:
+        return "3.1.1";
+    case ProtocolVersion::v5:
+        break;
+    }
+    return "5";
+}
+
 enum class PacketType : std::uint8_t {
     reserved = 0,
     connect = 1,

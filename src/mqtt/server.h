@@ -94,6 +94,8 @@ public:
 
     Broker& broker() { return broker_; }
 
+    const Broker& broker() const { return broker_; }
+
     /// Nothing when the connection is gone. Its text is made for the call.
     std::optional<io::Peer> peer(ConnId conn) const;
     unsigned listener_tag(ConnId conn) const;

@@ -48,7 +48,7 @@ async function violations(page) {
     .flatMap((/** @type {any} */ each) => each.nodes.map((/** @type {any} */ node) => `${each.id} (${each.impact}): ${node.target.join(' ')}: ${String(node.failureSummary).replace(/\s+/g, ' ')}`));
 }
 
-const tabs = ['live', 'history', 'properties', 'services', 'events', 'messages'];
+const tabs = ['live', 'history', 'properties', 'services', 'events', 'messages', 'connection'];
 for (const theme of ['light', 'dark']) {
   for (const language of ['en', 'zh']) {
     describe(`${theme}, ${language}`, () => {

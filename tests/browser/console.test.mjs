@@ -1,7 +1,7 @@
 // The console in a real browser against a real hub. One hub, one story: set up, sign in, model, device, values.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Api, report } from './support/api.mjs';
+import { Api, listen, report } from './support/api.mjs';
 import { menuInPlace, startBrowser, watchedPage } from './support/browser.mjs';
 import { startHub } from './support/hub.mjs';
 
@@ -167,6 +167,26 @@ describe('console', () => {
     await page.close();
   });
 
+  test('the connection of the device is shown, and an operator can end it', async () => {
+    const { page, faults } = await open(`${devicePage()}?tab=connection`);
+    await page.waitForSelector('[data-test=connection-state]:not(.ok)');
+    const filter = `/${device.productKey}/${device.deviceName}/user/get`;
+    const client = listen(hub.mqttPort, device, filter);
+    try {
+      await page.waitForSelector('[data-test=connection-state].ok');
+      await page.locator(`code:text-is("${filter}")`).waitFor();
+      assert.match((await page.locator('[data-test=connection]').textContent()) ?? '', /127\.0\.0\.1:\d+.*MQTT 3\.1\.1/s);
+      await page.click('[data-test=disconnect]');
+      await page.locator('.dialog button', { hasText: 'Disconnect' }).click();
+      await page.locator('text=disconnected').first().waitFor();
+    } finally {
+      client.kill();
+    }
+    await page.waitForSelector('[data-test=connection-state]:not(.ok)');
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
   test('the model editor shows what the hub finds wrong and keeps the text', async () => {
     const { page, faults } = await open(`/products/${device.productKey}`, [400, 422]);
     await page.click('#tab-text');
@@ -210,7 +230,7 @@ describe('console', () => {
     await page.setViewportSize({ width: 360, height: 760 });
     for (const language of ['en', 'zh']) {
       await page.evaluate((value) => localStorage.setItem('brim.console.preferences', JSON.stringify({ language: value, theme: 'auto' })), language);
-      const tabs = ['live', 'history', 'properties', 'services', 'events', 'messages'].map((tab) => `${devicePage()}?tab=${tab}`);
+      const tabs = ['live', 'history', 'properties', 'services', 'events', 'messages', 'connection'].map((tab) => `${devicePage()}?tab=${tab}`);
       for (const path of ['/', '/devices', '/products', `/products/${device.productKey}`, '/gateways', '/access', '/access?tab=tokens', ...tabs]) {
         await page.goto(hub.url + path);
         await page.waitForTimeout(350);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect, credentials } from './support/device.mjs';
-import { admin, brimProgram, demoModel, execute, freePort, Hub } from './support/hub.mjs';
+import { admin, brimProgram, demoModel, execute, freePort, Hub, until } from './support/hub.mjs';
 
 /** @type {Hub} */ let hub;
 const home = mkdtempSync(join(tmpdir(), 'brim-cli-'));
@@ -89,6 +89,13 @@ test('products, devices, properties and gateways, from making to deleting', asyn
   assert.equal((await json('gateway', 'devices', 'a1cligw/g1')).length, 1);
   assert.equal((await json('gateway', 'list')).length, 1);
   assert.equal((await brim(['gateway', 'unbind', 'a1cligw/g1', 'a1cli/p1'])).code, 0);
+  assert.equal((await json('device', 'connection', 'a1cli/p1')).session.queued, 0);
+  const shown = (await brim(['device', 'connection', 'a1cli/p1'])).out;
+  assert.match(shown, /^FIELD +VALUE\n/);
+  assert.match(shown, /address +127\.0\.0\.1:\d+/);
+  assert.equal((await brim(['device', 'disconnect', 'a1cli/p1'])).code, 0);
+  await until(() => link.closed, 'the connection is closed');
+  await fails(5, 'device', 'disconnect', 'a1cli/p1');
   assert.equal((await brim(['device', 'disable', 'a1cli/p1'])).code, 0);
   assert.equal((await json('device', 'get', 'a1cli/p1')).status, 'disabled');
   assert.equal((await brim(['device', 'enable', 'a1cli/p1'])).code, 0);

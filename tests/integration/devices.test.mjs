@@ -291,6 +291,37 @@ test('disabling and deleting end the connection at once', async () => {
   assert.equal(await connackCode(hub.mqttPort, credentials(second)), 5);
 });
 
+test('a connection is shown with its session and what waits in it, and an operator can end it', async () => {
+  const device = await fresh();
+  const path = `${device.path}/connection`;
+  assert.deepEqual(await hub.ok('GET', path), { online: false, gateway: null, session: null });
+  assert.equal((await hub.call('DELETE', path)).status, 409, 'there is nothing to end');
+  const kept = { ...credentials(device), protocolVersion: /** @type {5} */ (5), clean: false, keepalive: 60, properties: { sessionExpiryInterval: 600 } };
+  const link = await join(kept);
+  const filter = `/${product}/${device.deviceName}/user/get`;
+  await link.client.subscribeAsync(filter, { qos: 1 });
+  const up = await hub.ok('GET', path);
+  assert.equal(up.online, true);
+  assert.match(up.session.address, /^127\.0\.0\.1:\d+$/);
+  const { address, connectedAt, ...session } = up.session;
+  assert.ok(Math.abs(Date.now() - Date.parse(connectedAt)) < 60_000, `${connectedAt}, ${address}`);
+  const facts = { protocol: '5', kept: true, will: false, queued: 0, queuedBytes: 0, inflightOut: 0, inflightIn: 0, expirySeconds: 600, subscriptionCount: 1, subscriptions: [{ filter, qos: 1 }] };
+  assert.deepEqual(session, { ...facts, online: true, proxy: '', tls: false, keepAliveSeconds: 60, slow: false });
+
+  assert.equal((await hub.call('DELETE', path)).status, 204);
+  await until(() => link.closed, 'the connection is closed');
+  assert.equal(link.goodbye?.reasonCode, 0x98);
+  const { status, statusReason } = await hub.ok('GET', device.path);
+  assert.deepEqual([status, statusReason], ['offline', 'ended']);
+  const away = await hub.ok('GET', path);
+  assert.equal(away.online, false);
+  const { expiresAt, ...rest } = away.session;
+  assert.deepEqual(rest, { ...facts, online: false });
+  assert.ok(Math.abs(Date.parse(expiresAt) - Date.now() - 600_000) < 60_000, expiresAt);
+  const back = await join(kept);
+  assert.equal(back.connack.sessionPresent, true, 'what waits for it stays');
+});
+
 test('a device that comes back 30 times has a growing epoch each time, also over a restart of the hub', async () => {
   const device = await fresh();
   let last = 0;

@@ -125,6 +125,19 @@ test('a batch of logins is all or nothing, and has a largest size', async () => 
   for (const sub of subs) assert.equal(await status(sub), 'offline');
 });
 
+test('the connection of a sub-device is its gateway; an operator can log it out there', async () => {
+  const { device, link, sub } = await carried();
+  assert.deepEqual(await hub.ok('GET', `${sub.path}/connection`), { online: true, gateway: name(device), session: null });
+  assert.equal((await hub.call('DELETE', `${sub.path}/connection`)).status, 204);
+  const told = (await link.next(device.errors)).json;
+  assert.equal(told.code, 520, 'log it in again');
+  assert.deepEqual(told.data, name(sub));
+  assert.deepEqual(await hub.ok('GET', `${sub.path}/connection`), { online: false, gateway: null, session: null });
+  assert.equal(await status(device), 'online');
+  assert.equal((await link.ask(`${device.session}login`, { id: '3', params: claim(sub) })).json.code, 200);
+  assert.equal(await status(sub), 'online');
+});
+
 test('when the gateway goes, its sub-devices are offline and have to log in again', async () => {
   const { device, link, subs } = await carried(3);
   link.cut();

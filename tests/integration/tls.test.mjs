@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -268,4 +269,31 @@ test('a certificate that is absent, damaged or of another key keeps the hub from
   } finally {
     await hurt.dispose();
   }
+});
+
+test('[F-45] handshakes that never end, and clients that never say CONNECT, keep nobody out and are closed', async () => {
+  const device = await fresh();
+  const each = 100;
+  let open = 0;
+  /** @param {import('node:net').Socket} socket */
+  const watch = (socket) => {
+    open += 1;
+    socket.on('error', () => {}).on('close', () => (open -= 1)).resume();
+    return socket;
+  };
+  const sockets = [];
+  for (let i = 0; i < each; ++i) {
+    sockets.push(watch(connectTcp(ports.mqtts, '127.0.0.1')));
+    const half = watch(connectTcp(ports.mqtts, '127.0.0.1'));
+    half.write(Buffer.from('16030100f8010000f40303', 'hex')); // the head of a ClientHello of 248 bytes, and no more
+    const silent = connectTls({ port: ports.mqtts, host: '127.0.0.1', servername: 'localhost', ca: readFileSync(authority.cert) });
+    await once(watch(silent), 'secureConnect');
+    sockets.push(half, silent);
+  }
+  assert.ok(open > each, `${open} of ${3 * each} are open`); // the first of them may be closed by now
+  const published = await publish(device, ports.mqtts, authority.cert, 7);
+  assert.equal(published.code, 0, published.err);
+  await until(async () => (await temperature(device)) === 7, 'the value is there');
+  await until(() => open === 0, 'all of them are closed', 30_000);
+  for (const socket of sockets) socket.destroy();
 });

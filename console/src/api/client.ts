@@ -1,7 +1,7 @@
 // The one place that talks HTTP. Every failure becomes an ApiError that carries object, cause and fix.
 
 import type {
-  Device, DeviceCreate, DeviceCredentials, DeviceEvent, DeviceRef, History, Json, Page, Problem, Product, ProductCreate,
+  Connection, Device, DeviceCreate, DeviceCredentials, DeviceEvent, DeviceRef, History, Json, Page, Problem, Product, ProductCreate,
   PropertySetResult, PropertyState, Role, ServiceResult, Session, System, Token, User,
 } from './types';
 
@@ -127,6 +127,8 @@ export const api = {
   deleteDevice: (ref: DeviceRef) => request<void>('DELETE', devicePath(ref)),
   disableDevice: (ref: DeviceRef) => request<Device>('POST', `${devicePath(ref)}/disable`),
   enableDevice: (ref: DeviceRef) => request<Device>('POST', `${devicePath(ref)}/enable`),
+  connection: (ref: DeviceRef) => request<Connection>('GET', `${devicePath(ref)}/connection`),
+  endConnection: (ref: DeviceRef) => request<void>('DELETE', `${devicePath(ref)}/connection`),
   properties: (ref: DeviceRef) => request<Page<PropertyState>>('GET', `${devicePath(ref)}/properties`),
   setProperties: (ref: DeviceRef, values: Record<string, Json>) =>
     request<PropertySetResult>('PUT', `${devicePath(ref)}/properties`, { body: { values } }),

@@ -67,6 +67,33 @@ export interface Device extends DeviceRef {
   properties?: Record<string, CurrentValue>;
 }
 
+export interface DeviceSession {
+  online: boolean;
+  protocol: '3.1' | '3.1.1' | '5';
+  address?: string;
+  proxy?: string;
+  tls?: boolean;
+  keepAliveSeconds?: number;
+  connectedAt?: string;
+  slow?: boolean;
+  kept: boolean;
+  will: boolean;
+  expirySeconds: number | null;
+  expiresAt?: string;
+  queued: number;
+  queuedBytes: number;
+  inflightOut: number;
+  inflightIn: number;
+  subscriptionCount: number;
+  subscriptions: { filter: string; qos: number }[];
+}
+
+export interface Connection {
+  online: boolean;
+  gateway: DeviceRef | null;
+  session: DeviceSession | null;
+}
+
 export interface DeviceCreate {
   productKey: string;
   deviceName?: string;

@@ -29,6 +29,7 @@ export const en = {
   'reason.disconnect': 'The device disconnected by itself',
   'reason.gateway': 'Its gateway reported it gone, or the gateway itself is offline',
   'reason.disabled': 'An operator disabled the device',
+  'reason.ended': 'An operator ended the connection and the device has not come back yet',
   'reason.restart': 'The hub restarted and the device has not come back yet',
   'reason.other': 'The connection ended: {reason}',
 
@@ -70,9 +71,9 @@ export const en = {
   'device.via': 'via gateway', 'device.enable': 'Enable', 'device.disable': 'Disable', 'device.delete': 'Delete device', 'device.disableTitle': 'Disable {name}?',
   'device.disableHint': 'It is disconnected within a second and refused until you enable it again.', 'device.deleteTitle': 'Delete {name}?',
   'device.deleteHint': 'Its values and its history are deleted too. This cannot be undone.', 'device.deleted': '{name} deleted', 'device.enabled': '{name} enabled', 'device.disabled': '{name} disabled',
-  'device.json': 'Device as JSON', 'device.epoch': 'Connection', 'device.unactivatedHint': 'It has never connected. Use its product key, name and secret to connect it.',
+  'device.json': 'Device as JSON', 'device.epoch': 'Connection no.', 'device.unactivatedHint': 'It has never connected. Use its product key, name and secret to connect it.',
   'device.unknownIds': 'Copy {what}',
-  'tab.live': 'Live', 'tab.history': 'History', 'tab.properties': 'Properties', 'tab.services': 'Services', 'tab.events': 'Events', 'tab.messages': 'Messages', 'tab.subdevices': 'Sub-devices',
+  'tab.live': 'Live', 'tab.history': 'History', 'tab.properties': 'Properties', 'tab.services': 'Services', 'tab.events': 'Events', 'tab.messages': 'Messages', 'tab.connection': 'Connection', 'tab.subdevices': 'Sub-devices',
 
   'live.empty': 'Values appear here as soon as the device sends the first one.', 'live.noModel': 'This product has no thing model yet; a model gives values a name, a unit and a range.',
   'live.toModel': 'Edit the model', 'live.age': '{time}', 'live.noValue': 'no value yet', 'live.toHistory': 'History of {name}',
@@ -91,6 +92,10 @@ export const en = {
   'messages.empty': 'Listening. Messages to and from this device appear here as they pass.', 'messages.pause': 'Pause', 'messages.resume': 'Resume', 'messages.clear': 'Clear', 'messages.filter': 'Filter topic or payload', 'messages.up': 'up',
   'messages.down': 'down', 'messages.both': 'Both ways', 'messages.pretty': 'Pretty JSON', 'messages.held': '{count} new while paused', 'messages.cut': 'cut at 4,096 bytes', 'messages.dropped': '{count} messages were skipped: this browser was too slow',
   'messages.topic': 'Topic', 'messages.direction': 'Direction', 'messages.result': 'Result', 'messages.size': 'Size', 'messages.shown': '{count} shown',
+  'conn.up': 'connected', 'conn.away': 'not connected', 'conn.slow': 'slow', 'conn.slowHint': 'It takes less than it is sent; messages wait', 'conn.carried': 'It has no session of its own: its gateway\'s connection carries it.',
+  'conn.none': 'No connection and no kept session: nothing waits for this device.', 'conn.end': 'Disconnect', 'conn.endTitle': 'Disconnect {name}?', 'conn.endHint': 'What waits for it stays, and it may come back at once. To keep it away, disable it.',
+  'conn.ended': '{name} disconnected', 'conn.proxy': 'Through proxy', 'conn.since': 'Connected', 'conn.tls': 'Encrypted', 'conn.keepAlive': 'Keep-alive', 'conn.expires': 'Session ends', 'conn.protocol': 'Protocol', 'conn.life': 'Session kept for',
+  'conn.forEver': 'ever', 'conn.notKept': 'not kept', 'conn.will': 'Will set', 'conn.queued': 'Waiting for it', 'conn.inflight': 'Not acknowledged', 'conn.filter': 'Subscriptions', 'conn.noFilters': 'It subscribed to nothing.', 'conn.more': '{count} more are not shown.',
 
   'products.title': 'Products', 'products.add': 'Create product', 'products.empty': 'A product describes devices of one kind: which values they have and what they can do.', 'products.devices': 'Devices', 'products.properties': 'Properties',
   'products.kind': 'Kind', 'products.kindDevice': 'Device', 'products.kindGateway': 'Gateway', 'products.key': 'Product key', 'products.keyRule': 'Own key for migrations: 1 to 20 letters and digits; made by the hub when empty', 'products.created': 'Product {name} created',

@@ -31,6 +31,7 @@ export const zh: Record<MessageKey, string> = {
   'reason.disconnect': '设备主动断开连接',
   'reason.gateway': '其网关上报它已离线，或网关本身离线',
   'reason.disabled': '设备被操作员禁用',
+  'reason.ended': '操作员断开了连接，设备尚未重新连接',
   'reason.restart': 'Hub 重启后设备尚未重新连接',
   'reason.other': '连接已结束：{reason}',
 
@@ -72,9 +73,9 @@ export const zh: Record<MessageKey, string> = {
   'device.via': '经由网关', 'device.enable': '启用', 'device.disable': '禁用', 'device.delete': '删除设备', 'device.disableTitle': '禁用 {name}？',
   'device.disableHint': '设备会在一秒内断开，启用之前一直被拒绝。', 'device.deleteTitle': '删除 {name}？',
   'device.deleteHint': '其数值和历史数据也会被删除，无法恢复。', 'device.deleted': '已删除 {name}', 'device.enabled': '已启用 {name}', 'device.disabled': '已禁用 {name}',
-  'device.json': '设备 JSON', 'device.epoch': '连接', 'device.unactivatedHint': '设备从未连接。请使用 ProductKey、DeviceName 和密钥连接。',
+  'device.json': '设备 JSON', 'device.epoch': '连接编号', 'device.unactivatedHint': '设备从未连接。请使用 ProductKey、DeviceName 和密钥连接。',
   'device.unknownIds': '复制 {what}',
-  'tab.live': '实时', 'tab.history': '历史', 'tab.properties': '属性', 'tab.services': '服务', 'tab.events': '事件', 'tab.messages': '消息', 'tab.subdevices': '子设备',
+  'tab.live': '实时', 'tab.history': '历史', 'tab.properties': '属性', 'tab.services': '服务', 'tab.events': '事件', 'tab.messages': '消息', 'tab.connection': '连接', 'tab.subdevices': '子设备',
 
   'live.empty': '设备上报第一个数值后会立即显示在这里。', 'live.noModel': '此产品还没有物模型；物模型为数值提供名称、单位和范围。',
   'live.toModel': '编辑物模型', 'live.age': '{time}', 'live.noValue': '暂无数值', 'live.toHistory': '{name} 的历史',
@@ -93,6 +94,10 @@ export const zh: Record<MessageKey, string> = {
   'messages.empty': '正在监听。此设备的上下行消息会实时显示在这里。', 'messages.pause': '暂停', 'messages.resume': '继续', 'messages.clear': '清空', 'messages.filter': '筛选 Topic 或内容', 'messages.up': '上行',
   'messages.down': '下行', 'messages.both': '双向', 'messages.pretty': '格式化 JSON', 'messages.held': '暂停期间有 {count} 条新消息', 'messages.cut': '已截断为 4,096 字节', 'messages.dropped': '浏览器处理过慢，跳过了 {count} 条消息',
   'messages.topic': 'Topic', 'messages.direction': '方向', 'messages.result': '结果', 'messages.size': '大小', 'messages.shown': '显示 {count} 条',
+  'conn.up': '已连接', 'conn.away': '未连接', 'conn.slow': '缓慢', 'conn.slowHint': '接收慢于发送，消息在等待', 'conn.carried': '它没有自己的会话，由网关的连接承载。',
+  'conn.none': '没有连接，也没有保留的会话：没有消息在等待此设备。', 'conn.end': '断开连接', 'conn.endTitle': '断开 {name}？', 'conn.endHint': '等待它的消息会保留，它可以立即重新连接。如需阻止连接，请禁用设备。',
+  'conn.ended': '已断开 {name}', 'conn.proxy': '经由代理', 'conn.since': '连接于', 'conn.tls': '加密', 'conn.keepAlive': '心跳间隔', 'conn.expires': '会话到期', 'conn.protocol': '协议', 'conn.life': '会话保留',
+  'conn.forEver': '永久', 'conn.notKept': '不保留', 'conn.will': '已设遗嘱', 'conn.queued': '等待下发', 'conn.inflight': '未确认', 'conn.filter': '订阅', 'conn.noFilters': '没有订阅。', 'conn.more': '另有 {count} 条未显示。',
 
   'products.title': '产品', 'products.add': '创建产品', 'products.empty': '产品描述同一类设备：有哪些数值，能做什么。', 'products.devices': '设备', 'products.properties': '属性',
   'products.kind': '节点类型', 'products.kindDevice': '设备', 'products.kindGateway': '网关', 'products.key': 'ProductKey', 'products.keyRule': '迁移时可自定：1 至 20 位字母或数字；留空则由 Hub 生成', 'products.created': '已创建产品 {name}',

@@ -2,7 +2,7 @@
 
 import { t, type MessageKey } from '../i18n';
 
-const known = ['keepalive', 'network', 'takeover', 'disconnect', 'gateway', 'disabled', 'restart'] as const;
+const known = ['keepalive', 'network', 'takeover', 'disconnect', 'gateway', 'disabled', 'ended', 'restart'] as const;
 
 /** Why a device is offline, as a sentence; empty when the hub gave no reason. */
 export function offlineReason(reason: string | undefined): string {

@@ -170,6 +170,7 @@ Result<std::unique_ptr<Api>> Api::open(ApiParts parts) {
     add_access_handlers(handlers, state->context);
     add_product_handlers(handlers, state->context);
     add_device_handlers(handlers, state->context);
+    add_connection_handlers(handlers, state->context);
     add_data_handlers(handlers, state->context);
     add_gateway_handlers(handlers, state->context);
     add_stream_handlers(handlers, state->context);

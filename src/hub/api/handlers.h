@@ -26,6 +26,7 @@ using Handlers = std::map<std::string, Router::Handler>;
 void add_access_handlers(Handlers& handlers, ApiContext& context);
 void add_product_handlers(Handlers& handlers, ApiContext& context);
 void add_device_handlers(Handlers& handlers, ApiContext& context);
+void add_connection_handlers(Handlers& handlers, ApiContext& context);
 void add_data_handlers(Handlers& handlers, ApiContext& context); ///< properties, history, events, services
 void add_gateway_handlers(Handlers& handlers, ApiContext& context);
 void add_stream_handlers(Handlers& handlers, ApiContext& context);
