@@ -18,7 +18,7 @@ struct Candidate {
 /// The end of the last segment.
 struct Tail {
     std::uint32_t group = 0;    ///< where the last group begins; 0: it came with the header
-    std::uint32_t stale_to = 0; ///< valid records behind a torn place reach to here; 0: there are none
+    std::uint32_t stale_to = 0; ///< intact records behind a torn place reach to here; 0: there are none
 };
 
 class Recovery {
@@ -224,7 +224,13 @@ Result<void> Recovery::read_last() {
 
 Result<Tail> Recovery::scan_last(io::File& file, Segment& segment) {
     SegmentScan scan;
-    scan.reset(file, {.seed = segment.seed, .end = segment.segment_bytes, .expected = segment.first_seq});
+    scan.reset(
+        file,
+        {.seed = segment.seed,
+         .end = segment.segment_bytes,
+         .expected = segment.first_seq,
+         .wants_stale = true}
+    );
 
     // Records behind a hole count only once a later group shows that everything before it had been on disk;
     // until then they are kept apart.
@@ -273,6 +279,7 @@ Result<Tail> Recovery::scan_last(io::File& file, Segment& segment) {
     }
     if (open_holes.empty())
         tail.stale_to = 0;
+    tail.stale_to = std::max(tail.stale_to, scan.stale_to());
     return tail;
 }
 

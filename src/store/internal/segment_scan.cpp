@@ -19,6 +19,8 @@ void SegmentScan::reset(io::File& file, const Region& region) {
     buffered_ = 0;
     found_ = false;
     lost_ = 0;
+    stale_to_ = 0;
+    stale_checked_bytes_ = 0;
 }
 
 void SegmentScan::release_buffer() {
@@ -80,16 +82,39 @@ Result<bool> SegmentScan::valid_at(std::uint32_t offset, bool strict) {
         return false;
     // After damage at least one head's worth of bytes stands for each missing number.
     const std::uint64_t skipped = strict ? 0 : (offset - damage_from_) / record_head_bytes;
-    if (head_.seq < region_.expected || head_.seq - region_.expected > skipped)
-        return false;
-    if (head_.seq > region_.expected_max)
-        return false;
+    const bool can_be_here = head_.seq >= region_.expected && head_.seq - region_.expected <= skipped &&
+                             head_.seq <= region_.expected_max;
     const std::size_t size = std::size_t{record_head_bytes} + head_.length;
+    if (!can_be_here) {
+        if (region_.wants_stale)
+            BRIM_TRY(note_stale(offset, size));
+        return false;
+    }
     auto whole = load(offset, size);
     if (!whole || !*whole)
         return whole;
     checked_bytes_ += size;
+    return is_intact(offset, size);
+}
+
+bool SegmentScan::is_intact(std::uint32_t offset, std::size_t size) const {
     return record_is_intact(ByteView(buffer_.data() + (offset - buffer_at_), size), head_.crc, region_.seed);
+}
+
+Result<void> SegmentScan::note_stale(std::uint32_t offset, std::size_t size) {
+    // A budget of its own: what is only to be cleared away must not keep us from finding what is to be
+    // served.
+    if (stale_checked_bytes_ > resynchronise_passes_max * region_.end) {
+        stale_to_ = region_.end;
+        return {};
+    }
+    stale_checked_bytes_ += size;
+    const auto whole = load(offset, size);
+    if (!whole)
+        return fail(whole.error());
+    if (*whole && is_intact(offset, size))
+        stale_to_ = std::max(stale_to_, offset + static_cast<std::uint32_t>(size));
+    return {};
 }
 
 Result<SegmentScan::Step> SegmentScan::next() {

@@ -26,6 +26,7 @@ public:
         std::uint32_t end = 0;      ///< no record reaches beyond
         Seq expected = 1;           ///< number of the first record in the region
         Seq expected_max = ~Seq{0}; ///< no valid record is numbered above
+        bool wants_stale = false;   ///< stale_to() is wanted, which costs a checksum of each old record
     };
 
     /// `file` outlives the scan or is replaced by reset().
@@ -61,6 +62,11 @@ public:
 
     std::uint64_t lost() const { return lost_; }
 
+    /// Intact records of this segment whose numbers were too high or too low for where they are were passed
+    /// over up to here: not served, but another scan, which comes to them from elsewhere, might. 0: there
+    /// were none.
+    std::uint32_t stale_to() const { return stale_to_; }
+
     /// Gives the buffer back; for scans that rest.
     void release_buffer();
 
@@ -73,6 +79,8 @@ private:
     /// of zeros or old bytes.
     bool skip_to_kind(std::uint32_t& at) const;
     Result<Step> resynchronise();
+    Result<void> note_stale(std::uint32_t offset, std::size_t size);
+    bool is_intact(std::uint32_t offset, std::size_t size) const;
     void take(std::uint32_t offset);
 
     io::File* file_ = nullptr;
@@ -88,7 +96,9 @@ private:
     std::uint32_t damage_to_ = 0;
     std::uint64_t lost_ = 0;
     std::uint64_t checked_bytes_ = 0; ///< of candidates while looking for the next record
-    bool found_ = false;              ///< a record was found behind the damage just reported
+    std::uint32_t stale_to_ = 0;
+    std::uint64_t stale_checked_bytes_ = 0;
+    bool found_ = false; ///< a record was found behind the damage just reported
 };
 
 } // namespace brim::store

@@ -93,6 +93,34 @@ TEST_CASE("[F-08] a record that imitates another segment's records is not taken 
     CHECK(rig.log->stats().quarantined_records == 1);
 }
 
+TEST_CASE("[F-08] what a start gave up as torn does not come back behind records written since") {
+    LogRig rig(90);
+    rig.open();
+    constexpr std::size_t bytes = 40;
+    constexpr std::size_t record_bytes = record_head_bytes + bytes;
+    rig.fill(8, bytes, 8);  // one group,
+    rig.fill(12, bytes, 1); // and twelve groups of one
+    rig.kill();
+    const auto path = rig.segment_paths().front();
+    Bytes content = rig.disk().content(path);
+    const std::size_t first = content.find(LogRig::body_of(1, bytes)) - record_head_bytes;
+    // Eight records are missing, bytes and all, and the first one is damaged: nothing says any more that the
+    // first group was acknowledged, and those behind the gap have numbers that cannot be so near.
+    content.erase(first + 8 * record_bytes, 8 * record_bytes);
+    content[first + record_head_bytes] ^= 1;
+    rig.disk().put_file(path, content);
+    rig.open();
+    CHECK(rig.read_all().empty());
+    const Seq added = rig.log->stats().next;
+    REQUIRE(rig.append_durable(LogRig::body_of(added, bytes)));
+    rig.kill();
+    rig.open();
+    const auto all = rig.read_all();
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].first == added);
+    CHECK(rig.log->stats().next == added + 1);
+}
+
 TEST_CASE("[F-09] truncated at every 512 bytes: opens, serves what is left, counts the rest") {
     LogRig rig(10);
     rig.open();
