@@ -62,6 +62,9 @@ ConfigSchema::ConfigSchema(const std::vector<ConfigKey>& keys) : keys_(keys) {
 }
 
 const ConfigKey* ConfigSchema::find(const ConfigPath& path) const {
+    // "listener[].address" is our name for the setting of every item; nobody sets that of all of them.
+    if (!has_section(path))
+        return nullptr;
     const auto found = by_name_.find(path.schema_name());
     return found != by_name_.end() ? found->second : nullptr;
 }
@@ -72,6 +75,8 @@ bool ConfigSchema::has_section(const ConfigPath& path) const {
 
 std::string ConfigSchema::section_fix(std::string_view section, bool is_array) const {
     const std::string name(section);
+    if (name.ends_with("[]") && tables_.contains(name.substr(0, name.size() - 2)))
+        return "name the item: " + name.substr(0, name.size() - 1) + "0] is the first one";
     if (!is_array && tables_.contains(name))
         return "write [[" + name + "]] with two brackets";
     if (is_array && sections_.contains(name))

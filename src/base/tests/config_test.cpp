@@ -215,6 +215,23 @@ TEST_CASE("an unknown key is an error with its place and the likely meaning") {
     CHECK(problem(load_text("verbose = true\n")).find("did you mean \"hub.verbose\"") != std::string::npos);
 }
 
+TEST_CASE("the schema's name for every item is no setting: an override says which item it means") {
+    const auto refused = [](const ConfigSource& source) {
+        const auto config =
+            Config::parse(sample_schema(), {{"brim.toml", "[[listener]]\naddress = \"a\"\n"}}, source);
+        return config ? std::string("taken") : config.error().cause;
+    };
+    ConfigSource set;
+    set.sets = {"listener[].address=x"};
+    CHECK(
+        refused(set) == "--set listener[].address: listener[].address: unknown section; name the item: "
+                        "listener[0] is the first one"
+    );
+    ConfigSource variable;
+    variable.environment = {{"BRIM_LISTENER[]__ADDRESS", "x"}};
+    CHECK(refused(variable).contains("unknown section"));
+}
+
 TEST_CASE("an unknown section is told once, with the likely meaning") {
     CHECK(
         problem(load_text("[mqqt]\nkeepalive = \"30s\"\nqueue_max = 1\n")) ==
