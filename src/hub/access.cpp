@@ -355,40 +355,32 @@ void Access::tail(
     feed_.publish(FeedType::message, device.key().text(), data.text());
 }
 
-void Access::kick(Device& device, ReasonCode reason, std::string_view why) {
-    const auto own = sessions_.find(device.id);
-    if (own != sessions_.end()) {
+bool Access::end_connection(
+    Device& device, ReasonCode reason, std::string_view why, int gateway_code, bool forget
+) {
+    const bool is_direct = sessions_.contains(device.id);
+    if (is_direct)
         offline(device, why);
-        broker().kick(device.key().text(), reason, true, now());
-        return;
-    }
     // One that is away has a session all the same, and what waits in it.
-    broker().kick(device.key().text(), reason, true, now());
-    const auto carried = carried_by_.find(device.id);
-    if (carried == carried_by_.end())
-        return;
-    Device* gateway = registry_.device(carried->second);
-    if (gateway == nullptr)
-        return;
-    log_out(sessions_[gateway->id], device, why);
-    const int code = why == "disabled" ? 522 : 521;
-    tell_session_error(*gateway, code, why, device.key());
+    if (is_direct || forget)
+        broker().kick(device.key().text(), reason, forget, now());
+    Device* gateway = is_direct ? nullptr : carrier(device);
+    if (gateway != nullptr) {
+        log_out(sessions_[gateway->id], device, why);
+        tell_session_error(*gateway, gateway_code, why, device.key());
+    }
+    return is_direct || gateway != nullptr;
+}
+
+void Access::kick(Device& device, ReasonCode reason, std::string_view why) {
+    constexpr int code_deleted = 521;
+    constexpr int code_disabled = 522;
+    end_connection(device, reason, why, why == "disabled" ? code_disabled : code_deleted, true);
 }
 
 bool Access::disconnect(Device& device) {
-    constexpr std::string_view why = "ended";
-    if (sessions_.contains(device.id)) {
-        offline(device, why);
-        broker().kick(device.key().text(), ReasonCode::administrative_action, false, now());
-        return true;
-    }
-    Device* gateway = carrier(device);
-    if (gateway == nullptr)
-        return false;
-    log_out(sessions_[gateway->id], device, why);
     constexpr int code_session_over = 520; // a gateway logs the device in again
-    tell_session_error(*gateway, code_session_over, "session ended", device.key());
-    return true;
+    return end_connection(device, ReasonCode::administrative_action, "ended", code_session_over, false);
 }
 
 void Access::visit_session(

@@ -124,6 +124,11 @@ private:
     void register_metrics();
     /// Whose session it is; a restored one has no user until its client is back.
     Device* owner(const mqtt::ConnView& who) const;
+    /// kick() and disconnect(): `gateway_code` is what the gateway of a sub-device is told. False when it was
+    /// not online.
+    bool end_connection(
+        Device& device, mqtt::ReasonCode reason, std::string_view why, int gateway_code, bool forget
+    );
     /// Ends kept sessions of devices that were deleted or disabled when nobody could be told.
     void forget_strangers();
     bool may_use(const mqtt::ConnView& who, mqtt::Action action, std::string_view topic) const;

@@ -45,10 +45,6 @@ void show(Call& call, ApiContext& context) {
         return;
     const Access& access = context.parts.access;
     const Device* carrier = access.carrier(*device);
-    Json gateway;
-    if (carrier != nullptr && carrier != device)
-        gateway =
-            Json::object({{"productKey", carrier->product->product_key}, {"deviceName", carrier->name}});
     Json session;
     access.visit_session(*device, [&](const mqtt::SessionView& view, const std::optional<io::Peer>& peer) {
         session = session_json(view, peer, context.parts.env.loop().clock());
@@ -64,7 +60,7 @@ void show(Call& call, ApiContext& context) {
         session.set("subscriptions", std::move(filters));
     }
     Json json = Json::object({{"online", carrier != nullptr}});
-    json.set("gateway", std::move(gateway));
+    json.set("gateway", device_ref_json(carrier == device ? nullptr : carrier));
     json.set("session", std::move(session));
     call.answer(200, json);
 }

@@ -20,6 +20,12 @@ Json product_json(const Product& product) {
     return json;
 }
 
+Json device_ref_json(const Device* device) {
+    if (device == nullptr)
+        return {};
+    return Json::object({{"productKey", device->product->product_key}, {"deviceName", device->name}});
+}
+
 Json device_json(Registry& registry, const Device& device, bool with_values) {
     Json json = Json::object();
     json.set("productKey", device.product->product_key);
@@ -34,12 +40,8 @@ Json device_json(Registry& registry, const Device& device, bool with_values) {
     json.set("lastSeen", time_or_null(device.last_seen));
     json.set("createdAt", to_rfc3339(device.created));
     json.set("address", device.address);
-    Json gateway;
-    if (const Device* carrier = device.gateway == 0 ? nullptr : registry.device(device.gateway)) {
-        gateway =
-            Json::object({{"productKey", carrier->product->product_key}, {"deviceName", carrier->name}});
-    }
-    json.set("gateway", std::move(gateway));
+    const Device* gateway = device.gateway == 0 ? nullptr : registry.device(device.gateway);
+    json.set("gateway", device_ref_json(gateway));
     if (!with_values)
         return json;
     Json values = Json::object();

@@ -11,6 +11,8 @@
 namespace brim::hub {
 
 Json product_json(const Product& product);
+/// {"productKey","deviceName"}; null when there is none.
+Json device_ref_json(const Device* device);
 Json device_json(Registry& registry, const Device& device, bool with_values);
 /// Key -> value, of the device's own tags or those its SDK told.
 Json tags_json(const Device& device, bool system);

@@ -29,20 +29,7 @@ struct ConnectionRig : DoorRig {
         );
         return seen;
     }
-
-    void hub_says(const std::string& payload) {
-        auto message = std::make_shared<Message>();
-        message->topic = "/a1/d1/user/get";
-        message->payload = payload;
-        message->qos = 1;
-        access->broker().publish(message, machine().env().loop().now());
-    }
 };
-
-void keep_a_minute(mqtt::ClientOptions& options) {
-    options.clean_start = false;
-    options.session_expiry_s = 60;
-}
 
 } // namespace
 
@@ -51,7 +38,7 @@ TEST_CASE("a connection that an operator ends is gone at once; what waits for th
     Device& device = rig.at("a1", "d1");
     CHECK_FALSE(rig.session_of("a1", "d1").has_value());
     CHECK_FALSE(rig.access->disconnect(device)); // it is not there
-    Client client(rig, "a1", "d1", mqtt::ProtocolVersion::v5, keep_a_minute);
+    Client client(rig, "a1", "d1", mqtt::ProtocolVersion::v5, keep_session);
     REQUIRE(client.subscribe("/a1/d1/user/#") == ReasonCode::granted_qos1);
     REQUIRE(rig.session_of("a1", "d1").has_value());
     CHECK(rig.session_of("a1", "d1")->is_online);
@@ -61,7 +48,7 @@ TEST_CASE("a connection that an operator ends is gone at once; what waits for th
     CHECK(rig.access->carrier(device) == nullptr);
     CHECK_FALSE(device.online);
     CHECK(device.reason == "ended");
-    rig.hub_says("waits");
+    CHECK(rig.hub_says("/a1/d1/user/get", "waits") == 1);
     CHECK(rig.session_of("a1", "d1")->queued == 1);
     CHECK_FALSE(rig.session_of("a1", "d1")->is_online);
     CHECK_FALSE(rig.access->disconnect(device));

@@ -102,6 +102,16 @@ struct DoorRig {
         return *found;
     }
 
+    /// What the hub itself sends, as a rule or the API would. How many sessions it was for.
+    std::size_t hub_says(const std::string& topic, const std::string& payload, bool retain = false) {
+        auto message = std::make_shared<Message>();
+        message->topic = topic;
+        message->payload = payload;
+        message->qos = 1;
+        message->retain = retain;
+        return access->broker().publish(message, machine().env().loop().now());
+    }
+
     void fault(io::DiskFault::Kind kind, std::string path, Duration delay = {}) {
         io::DiskFault fault;
         fault.kind = kind;
@@ -123,6 +133,12 @@ struct DoorRig {
     std::unique_ptr<Ingest> ingest;
     std::unique_ptr<Access> access;
 };
+
+/// For Client: its session outlives the connection by an hour.
+inline void keep_session(mqtt::ClientOptions& options) {
+    options.clean_start = false;
+    options.session_expiry_s = 3'600;
+}
 
 /// A device or gateway with a connection of its own.
 class Client final : private mqtt::LinkEvents {

@@ -19,21 +19,7 @@ struct KeptRig : DoorRig {
         device("a1", "d1");
         device("a1", "d2");
     }
-
-    /// What the hub itself sends, as a rule or the API would.
-    void hub_says(const std::string& payload) {
-        auto message = std::make_shared<Message>();
-        message->topic = "/a1/d1/user/get";
-        message->payload = payload;
-        message->qos = 1;
-        CHECK(access->broker().publish(message, machine().env().loop().now()) == 1);
-    }
 };
-
-void keep(mqtt::ClientOptions& options) {
-    options.clean_start = false;
-    options.session_expiry_s = 3'600;
-}
 
 } // namespace
 
@@ -43,18 +29,18 @@ TEST_CASE("[F-05] a device's session, and what waits in it, is there after kill 
             CAPTURE(power_cut);
             KeptRig rig;
             {
-                Client device(rig, "a1", "d1", version, keep);
+                Client device(rig, "a1", "d1", version, keep_session);
                 CHECK_FALSE(device.resumed);
                 REQUIRE(device.subscribe(topics) == ReasonCode::granted_qos1);
                 device.acknowledges = false;
-                rig.hub_says("not acknowledged");
+                CHECK(rig.hub_says("/a1/d1/user/get", "not acknowledged") == 1);
                 REQUIRE(rig.world.run_until([&] { return device.received.size() == 1; }, 5s));
             }
             rig.world.run_for(1s);
-            rig.hub_says("while it is away");
+            CHECK(rig.hub_says("/a1/d1/user/get", "while it is away") == 1);
             rig.world.run_for(1s);
             rig.restart(power_cut);
-            Client back(rig, "a1", "d1", version, keep);
+            Client back(rig, "a1", "d1", version, keep_session);
             CHECK(back.resumed);
             REQUIRE(rig.world.run_until([&] { return back.received.size() == 2; }, 5s));
             CHECK(back.received[0].second == "not acknowledged");
@@ -71,7 +57,7 @@ TEST_CASE("[F-05] a device's session, and what waits in it, is there after kill 
 TEST_CASE("[B-40] at a start the sessions of devices that are disabled or gone are dropped") {
     KeptRig rig;
     for (const char* name : {"d1", "d2"}) {
-        Client device(rig, "a1", name, ProtocolVersion::v5, keep);
+        Client device(rig, "a1", name, ProtocolVersion::v5, keep_session);
         REQUIRE(device.subscribe("/a1/" + std::string(name) + "/user/#") == ReasonCode::granted_qos1);
     }
     rig.world.run_for(1s);
@@ -104,7 +90,7 @@ TEST_CASE("a device that asks for nothing to be kept leaves nothing") {
 
 TEST_CASE("[B-43] a device's will that was due while the hub was down is sent in its name") {
     KeptRig rig;
-    Client witness(rig, "a1", "d2", ProtocolVersion::v5, keep);
+    Client witness(rig, "a1", "d2", ProtocolVersion::v5, keep_session);
     REQUIRE(witness.subscribe("/a1/d2/user/#") == ReasonCode::granted_qos1);
     auto will = std::make_shared<Message>();
     will->topic = "/sys/a1/d1/thing/event/property/post";
@@ -112,7 +98,7 @@ TEST_CASE("[B-43] a device's will that was due while the hub was down is sent in
     will->qos = 1;
     {
         Client device(rig, "a1", "d1", ProtocolVersion::v5, [&](mqtt::ClientOptions& options) {
-            keep(options);
+            keep_session(options);
             options.will = will;
             options.will_delay_s = 5;
         });

@@ -22,16 +22,6 @@ struct RevokeRig : DoorRig {
         device("a1", "d2");
     }
 
-    /// What the hub itself sends, as a rule or the API would.
-    void hub_says(const std::string& topic, const std::string& payload, bool retain = false) {
-        auto message = std::make_shared<Message>();
-        message->topic = topic;
-        message->payload = payload;
-        message->qos = 1;
-        message->retain = retain;
-        access->broker().publish(message, machine().env().loop().now());
-    }
-
     /// Without ending its connection: the right alone is gone.
     void forbid(Device& device) {
         REQUIRE(wait<void>([&](auto done) { registry->set_enabled(device, false, std::move(done)); }));
@@ -49,11 +39,6 @@ struct RevokeRig : DoorRig {
 
     mqtt::BrokerStats stats() const { return access->broker().stats(); }
 };
-
-void keep_session(mqtt::ClientOptions& options) {
-    options.clean_start = false;
-    options.session_expiry_s = 3'600;
-}
 
 Message retained(const std::string& topic) {
     Message message;
