@@ -10,6 +10,8 @@ constexpr std::size_t page_bytes = 4096;
 /// A payload could imitate many record heads; looking for the next record never costs more than this many
 /// passes.
 constexpr std::uint64_t resynchronise_passes_max = 16;
+/// The same for intact records that are only to be cleared away: they do not overlap, one pass would do.
+constexpr std::uint64_t stale_passes_max = 2;
 } // namespace
 
 void SegmentScan::reset(io::File& file, const Region& region) {
@@ -104,7 +106,7 @@ bool SegmentScan::is_intact(std::uint32_t offset, std::size_t size) const {
 Result<void> SegmentScan::note_stale(std::uint32_t offset, std::size_t size) {
     // A budget of its own: what is only to be cleared away must not keep us from finding what is to be
     // served.
-    if (stale_checked_bytes_ > resynchronise_passes_max * region_.end) {
+    if (stale_checked_bytes_ > stale_passes_max * region_.end) {
         stale_to_ = region_.end;
         return {};
     }
