@@ -36,6 +36,16 @@ Result<std::string> device_path(const std::string& device) {
     return encoded(device.substr(0, slash)) + "/" + encoded(device.substr(slash + 1));
 }
 
+/// with_hub() for one device; `work` gets its path in the API too.
+template <class Work> Exit on_device(const Common& common, const std::string& device, Work work) {
+    return with_hub(common, [&](HubApi& api) -> Result<void> {
+        const auto path = device_path(device);
+        if (!path)
+            return fail(path.error());
+        return work(api, "/api/v1/devices/" + *path);
+    });
+}
+
 Result<Json> read_json_file(const std::string& file) {
     constexpr std::size_t bytes_max = 1'048'576;
     io::PosixDisk disk;
@@ -249,11 +259,8 @@ Exit device_list(const Common& common, const DeviceFilter& filter) {
 }
 
 Exit device_get(const Common& common, const std::string& device) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
-        const auto found = api.call("GET", "/api/v1/devices/" + *path);
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
+        const auto found = api.call("GET", path);
         if (!found)
             return fail(found.error());
         if (common.format == Format::json)
@@ -290,12 +297,9 @@ Exit device_create(const Common& common, const std::string& device, const std::s
 }
 
 Exit device_delete(const Common& common, const std::string& device) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
         BRIM_TRY(confirm(common, "device " + device, device));
-        const auto gone = api.call("DELETE", "/api/v1/devices/" + *path);
+        const auto gone = api.call("DELETE", path);
         if (!gone)
             return fail(gone.error());
         return {};
@@ -303,11 +307,8 @@ Exit device_delete(const Common& common, const std::string& device) {
 }
 
 Exit device_enable(const Common& common, const std::string& device, bool enable) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
-        const auto changed = api.call("POST", "/api/v1/devices/" + *path + (enable ? "/enable" : "/disable"));
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
+        const auto changed = api.call("POST", path + (enable ? "/enable" : "/disable"));
         if (!changed)
             return fail(changed.error());
         std::fprintf(stderr, "device %s is %s\n", device.c_str(), enable ? "enabled" : "disabled");
@@ -361,11 +362,8 @@ Json connection_rows(const Json& connection) {
 } // namespace
 
 Exit device_connection(const Common& common, const std::string& device) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
-        const auto found = api.call("GET", "/api/v1/devices/" + *path + "/connection");
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
+        const auto found = api.call("GET", path + "/connection");
         if (!found)
             return fail(found.error());
         if (common.format == Format::json)
@@ -377,11 +375,8 @@ Exit device_connection(const Common& common, const std::string& device) {
 }
 
 Exit device_disconnect(const Common& common, const std::string& device) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
-        const auto ended = api.call("DELETE", "/api/v1/devices/" + *path + "/connection");
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
+        const auto ended = api.call("DELETE", path + "/connection");
         if (!ended)
             return fail(ended.error());
         std::fprintf(stderr, "device %s is disconnected; it may come back\n", device.c_str());
@@ -406,11 +401,8 @@ const std::vector<Column>& property_columns() {
 } // namespace
 
 Exit property_get(const Common& common, const std::string& device, const std::vector<std::string>& names) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
-        const auto found = api.call("GET", "/api/v1/devices/" + *path + "/properties");
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
+        const auto found = api.call("GET", path + "/properties");
         if (!found)
             return fail(found.error());
         Json rows = Json::array();
@@ -436,10 +428,7 @@ Exit property_get(const Common& common, const std::string& device, const std::ve
 Exit property_set(
     const Common& common, const std::string& device, const std::vector<std::string>& assignments
 ) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
         Json values = Json::object();
         for (const std::string& assignment : assignments) {
             const std::size_t equals = assignment.find('=');
@@ -453,7 +442,7 @@ Exit property_set(
             values.set(assignment.substr(0, equals), value ? std::move(*value) : Json(text));
         }
         const Json body = Json::object({{"values", std::move(values)}});
-        const auto result = api.call("PUT", "/api/v1/devices/" + *path + "/properties", &body);
+        const auto result = api.call("PUT", path + "/properties", &body);
         if (!result)
             return fail(result.error());
         if (common.format == Format::json) {
@@ -472,10 +461,7 @@ Exit property_set(
 }
 
 Exit property_watch(const Common& common, const std::string& device, std::size_t count) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
+    return on_device(common, device, [&](HubApi& api, const std::string&) -> Result<void> {
         std::size_t printed = 0;
         const auto print = [&](std::string_view type, const Json& data) {
             if (type == "dropped")
@@ -511,12 +497,9 @@ Exit property_watch(const Common& common, const std::string& device, std::size_t
 Exit property_history(
     const Common& common, const std::string& device, const std::string& name, std::size_t limit
 ) {
-    return with_hub(common, [&](HubApi& api) -> Result<void> {
-        const auto path = device_path(device);
-        if (!path)
-            return fail(path.error());
+    return on_device(common, device, [&](HubApi& api, const std::string& path) -> Result<void> {
         const std::string query = "?order=desc&property=" + encoded(name) + "&limit=" + std::to_string(limit);
-        auto page = api.call("GET", "/api/v1/devices/" + *path + "/history" + query);
+        auto page = api.call("GET", path + "/history" + query);
         if (!page)
             return fail(std::move(page).error());
         Json rows = Json::array();
