@@ -25,7 +25,7 @@ target_compile_options(brim_flags INTERFACE
     # libstdc++ 12's own std::stable_sort, as clang sees it.
     $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
     -fno-omit-frame-pointer -fstack-protector-strong)
-# The presets with sanitizers compile eight files of a target as one, in less than half the time: what files of one target keep in
+# The presets with sanitizers compile eight files of a target as one, in about half the time: what files of one target keep in
 # unnamed namespaces must not share a name. dev and release compile each file alone, and see there whether it includes what it needs.
 if(CMAKE_UNITY_BUILD)
     # g++ takes every file of a unit but the unit itself for a header, where a type with unnamed parts is a mistake.
