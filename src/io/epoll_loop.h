@@ -75,6 +75,7 @@ private:
     std::uint64_t tick_of(Mono time) const;
     int wait_ms(Duration wait_max) const;
     void run_mailbox();
+    void fetch(std::uint64_t key) const;
     void dispatch(std::uint64_t key, std::uint32_t events);
     void run_timers();
     void run_turn_end();

@@ -1,15 +1,19 @@
 #include "io/socket_network.h"
 
+#include "base/prefetch.h"
 #include "io/internal/socket_stream.h"
 #include "io/internal/transport_mail.h"
 
+#include <algorithm>
 #include <fcntl.h>
 
 namespace brim::io {
 
 namespace {
 
-constexpr std::size_t spare_buffers_max = 64;
+/// Kept although few streams were written to.
+constexpr std::size_t spare_buffers_min = 64;
+constexpr std::size_t spare_bytes_max = 4 * 1024 * 1024;
 constexpr std::size_t buffer_bytes_min = 1'024;
 constexpr std::size_t buffer_bytes_kept_max = 64 * 1024;
 
@@ -56,9 +60,16 @@ void SocketNetwork::unmark_dirty(std::uint32_t position) {
 void SocketNetwork::flush_dirty() {
     auto& side = dirty_[dirty_side_];
     dirty_side_ = 1 - dirty_side_;
-    for (std::size_t i = 0; i < side.size(); ++i)
+    for (std::size_t i = 0; i < side.size(); ++i) {
+        if (i + 1 < side.size())
+            prefetch_object(side[i + 1]); // while the system call sends for this one
         if (side[i] != nullptr)
             side[i]->flush_turn();
+    }
+    // A turn that finds no buffer for each of its streams makes and frees them all anew.
+    spares_wanted_ = std::max(side.size(), spares_wanted_ - spares_wanted_ / 16);
+    if (spare_buffers_.size() > std::max(spares_wanted_, spare_buffers_min))
+        take_buffer();
     side.clear();
 }
 
@@ -70,14 +81,21 @@ std::unique_ptr<OutputBuffer> SocketNetwork::take_buffer() {
     }
     auto buffer = std::move(spare_buffers_.back());
     spare_buffers_.pop_back();
+    spare_bytes_ -= buffer->capacity();
     return buffer;
 }
 
 void SocketNetwork::give_buffer(std::unique_ptr<OutputBuffer> buffer) {
-    if (buffer->capacity() > buffer_bytes_kept_max || spare_buffers_.size() >= spare_buffers_max)
+    if (buffer->capacity() > buffer_bytes_kept_max || spare_bytes_ + buffer->capacity() > spare_bytes_max)
         return;
     buffer->clear();
+    spare_bytes_ += buffer->capacity();
     spare_buffers_.push_back(std::move(buffer));
+}
+
+void SocketNetwork::release_buffers() {
+    spare_buffers_.clear();
+    spare_bytes_ = 0;
 }
 
 void SocketNetwork::linger(Descriptor fd, std::unique_ptr<OutputBuffer> unsent) {

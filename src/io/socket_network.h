@@ -98,7 +98,7 @@ public:
     std::size_t lingering() const noexcept { return lingering_.size(); }
 
     /// Frees the buffers that are kept for the next stream that writes.
-    void release_buffers() { spare_buffers_.clear(); }
+    void release_buffers();
 
 private:
     friend class SocketStream;
@@ -120,6 +120,8 @@ private:
     Resolver resolver_;
     std::unique_ptr<std::array<char, SocketLimits::read_bytes_max>> read_buffer_;
     std::vector<std::unique_ptr<OutputBuffer>> spare_buffers_;
+    std::size_t spare_bytes_ = 0;
+    std::size_t spares_wanted_ = 0; ///< streams written to in a turn, of late
     /// Streams to flush at the end of this turn, null when gone meanwhile. While one side is flushed, streams
     /// that are written to again gather in the other. A position is index * 2 + side.
     std::array<std::vector<SocketStream*>, 2> dirty_;

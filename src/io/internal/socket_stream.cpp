@@ -1,6 +1,7 @@
 #include "io/internal/socket_stream.h"
 
 #include "base/assert.h"
+#include "base/prefetch.h"
 #include "io/internal/transport_mail.h"
 
 #include <cerrno>
@@ -199,6 +200,7 @@ void SocketStream::on_ready(std::uint32_t events) {
 
 void SocketStream::receive() {
     auto& buffer = *network_.read_buffer_;
+    prefetch_object(handler_);
     const ssize_t count = ::recv(fd_.value(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count > 0) {
         handler_->on_data({buffer.data(), static_cast<std::size_t>(count)});
