@@ -152,22 +152,32 @@ std::size_t encode_plain_publish(
     const bool has_id = (flags & 6u) != 0;
     const bool is_v5 = version == ProtocolVersion::v5;
     const std::size_t body_bytes = 2 + topic.size() + (has_id ? 2u : 0u) + (is_v5 ? 1u : 0u) + payload.size();
-    char head[1 + 4 + 2];
-    std::size_t used = 0;
-    head[used++] = static_cast<char>(static_cast<unsigned>(PacketType::publish) << 4 | flags);
-    std::size_t rest = body_bytes;
-    do {
-        head[used++] = static_cast<char>((rest & 0x7F) | (rest > 0x7F ? 0x80 : 0));
-        rest >>= 7;
-    } while (rest != 0);
-    head[used++] = static_cast<char>(topic.size() >> 8);
-    head[used++] = static_cast<char>(topic.size() & 0xFF);
-    out.append(head, used);
-    out.append(topic);
-    char tail[3] = {static_cast<char>(packet_id >> 8), static_cast<char>(packet_id & 0xFF), '\0'};
-    const std::size_t id_offset = has_id ? out.size() : 0;
-    out.append(has_id ? tail : tail + 2, (has_id ? 2u : 0u) + (is_v5 ? 1u : 0u));
-    out.append(payload);
+    constexpr std::size_t head_bytes_max = 1 + 4;
+    const std::size_t before = out.size();
+    std::size_t id_offset = 0;
+    // Written in place: bytes that are put together one by one elsewhere and copied at once wait for each
+    // other in the processor.
+    out.resize_and_overwrite(before + head_bytes_max + body_bytes, [&](char* start, std::size_t) {
+        char* at = start + before;
+        *at++ = static_cast<char>(static_cast<unsigned>(PacketType::publish) << 4 | flags);
+        std::size_t rest = body_bytes;
+        do {
+            *at++ = static_cast<char>((rest & 0x7F) | (rest > 0x7F ? 0x80 : 0));
+            rest >>= 7;
+        } while (rest != 0);
+        *at++ = static_cast<char>(topic.size() >> 8);
+        *at++ = static_cast<char>(topic.size() & 0xFF);
+        at += topic.copy(at, topic.size());
+        if (has_id) {
+            id_offset = static_cast<std::size_t>(at - start);
+            *at++ = static_cast<char>(packet_id >> 8);
+            *at++ = static_cast<char>(packet_id & 0xFF);
+        }
+        if (is_v5)
+            *at++ = '\0';
+        at += payload.copy(at, payload.size());
+        return static_cast<std::size_t>(at - start);
+    });
     return id_offset;
 }
 

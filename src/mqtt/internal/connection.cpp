@@ -8,8 +8,6 @@ namespace brim::mqtt {
 
 namespace {
 
-constexpr std::size_t match_cache_size = 256; ///< a power of two
-
 PendingConnect pending_from(const Connect& connect) {
     PendingConnect pending;
     pending.client_id = connect.client_id;
@@ -47,7 +45,7 @@ Broker::Core::Core(BrokerHost& host, const BrokerLimits& limits, Journal* journa
           limits.topic_bytes_max,
           limits.topic_levels_max
       },
-      retained_(limits.retained_count_max, limits.retained_bytes_max, journal), cached_(match_cache_size) {
+      retained_(limits.retained_count_max, limits.retained_bytes_max, journal) {
     BRIM_ASSERT(limits.sessions_max < (1u << 24) - 1, "a session's number fits into a token");
     BRIM_ASSERT(limits.inflight_count_max > 0, "something may be in flight");
 }

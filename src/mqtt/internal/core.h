@@ -1,9 +1,13 @@
+    bool replay_some(SessionId id, Session& session, Mono now);
+    void run_replays(Mono now);
+
 #pragma once
 // The broker's inside: one class, its members in files by theme (connection, admission, authenticate,
 // inbound, outbound, subscribe, route, retained, session life, timers). See README.md for the order of
 // things.
 
 #include "mqtt/internal/key_index.h"
+#include "mqtt/internal/match_cache.h"
 #include "mqtt/internal/message_pool.h"
 #include "mqtt/internal/retained.h"
 #include "mqtt/internal/session.h"
@@ -188,15 +192,15 @@ private:
     // outbound.cpp
     void handle_outbound_ack(ConnId id, const Frame& frame, Mono now);
     void on_outbound_ack(ConnId id, PacketType type, std::uint16_t packet_id, ReasonCode reason, Mono now);
-    Offered offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache);
-    Offered enqueue(Session& session, Delivery delivery);
+    Offered offer(SessionId id, Session& session, Delivery&& delivery, Mono now, EncodeCache* cache);
+    Offered enqueue(Session& session, Delivery&& delivery);
     bool window_open(const Conn& conn, Flow& flow, const Message& next) const;
     std::uint16_t window_max() const;
     std::size_t window_span_max() const;
     void pump_later(SessionId id, Session& session);
     void run_pumps(Mono now);
     bool send_window(
-        ConnId conn_id, Conn& conn, Session& session, Delivery delivery, Mono now, EncodeCache* cache
+        ConnId conn_id, Conn& conn, Session& session, Delivery&& delivery, Mono now, EncodeCache* cache
     );
     bool send_publish(
         ConnId conn_id,
@@ -231,21 +235,23 @@ private:
     // retained_replay.cpp
     bool retain(const MessagePtr& message, bool is_written);
     void add_replay(SessionId id, Session& session, Replay replay);
-    bool replay_some(SessionId id, Session& session, Mono now);
-    void run_replays(Mono now);
+    /// Retained topics that are looked at for all sessions together before anything else has its turn: about
+    /// a millisecond's work.
+    static constexpr std::size_t replay_topics_per_step = 1'024;
+
+    void open_replay_step(Mono now);
+    void resume_replay(SessionId id, Session& session, Mono now);
+    bool may_replay(const Session& session, const Replay& replay);
+    void
+    replay_one(SessionId id, Session& session, const Replay& replay, const MessagePtr& message, Mono now);
+    bool replay_some(SessionId id, Session& session, std::size_t budget, Mono now);
+    void begin_replay(SessionId id, Session& session, Mono now);
+    std::optional<Mono> run_replays(Mono now);
 
     // route.cpp
-    struct CachedMatches {
-        std::uint64_t generation = 0;
-        std::string topic;
-        SubscriptionTree::Matches matches;
-    };
-
     std::size_t route(const MessagePtr& message, Mono now);
-    /// `slot` is cache_slot() of its topic.
-    std::size_t route(const MessagePtr& message, CachedMatches& slot, Mono now);
-    const SubscriptionTree::Matches& matches_for(const std::string& topic, CachedMatches& slot);
-    CachedMatches& cache_slot(std::string_view topic);
+    /// `slot` is that of its topic.
+    std::size_t route(const MessagePtr& message, MatchCache::Slot& slot, Mono now);
     bool offer_matches(
         std::span<const SubscriptionTree::Entry> entries,
         const MessagePtr& message,
@@ -324,7 +330,7 @@ private:
     bool refuse_new(ConnId id, const Admission& admission, Mono now);
     bool is_shed_qos0(const Session& session);
     bool must_hold(const Session& session);
-    bool is_shed(const Message& message, CachedMatches& slot);
+    bool is_shed(const Message& message, MatchCache::Slot& slot);
 
     // restore.cpp
     bool restore_session(RestoredSession& kept, Mono now);
@@ -377,20 +383,19 @@ private:
     Retained retained_;
     TimerHeap conn_timers_; ///< one entry a connection: CONNECT's deadline, then keep-alive
     TimerHeap session_timers_;
-    TimerHeap throttle_timers_;         ///< when connections above their rate are read from again
-    TimerHeap auth_timers_;             ///< re-authentications, at most one entry a connection
-    std::vector<ConnId> resumes_;       ///< connections that may go on with their backlog
-    std::vector<ConnId> gone_;          ///< closed() that came from inside a call to the host
-    std::vector<SessionId> pumps_;      ///< sessions whose window has opened in this turn
-    std::vector<SessionId> pumping_;    ///< of run_pumps(), which does not nest
+    TimerHeap throttle_timers_;      ///< when connections above their rate are read from again
+    TimerHeap auth_timers_;          ///< re-authentications, at most one entry a connection
+    std::vector<ConnId> resumes_;    ///< connections that may go on with their backlog
+    std::vector<ConnId> gone_;       ///< closed() that came from inside a call to the host
+    std::vector<SessionId> pumps_;   ///< sessions whose window has opened in this turn
+    std::vector<SessionId> pumping_; ///< of run_pumps(), which does not nest
     std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
-    std::vector<CachedMatches> cached_; ///< by a hash of the topic
-    SubscriptionTree::Matches scratch_matches_;
+    MatchCache matches_{tree_};
     EncodeCache spare_cache_;          ///< keeps its buffers between messages
     Bytes scratch_;                    ///< encodings that go out at once
     std::unique_ptr<Publish> inbound_; ///< the packet read last, for its memory
     MessagePool pool_;
-    Mono pool_trimmed_{};
+    Mono spares_looked_at_{};
     std::uint64_t epoch_ = 0;
     std::int64_t wall_base_ms_ = 0;
     int depth_ = 0;

@@ -95,7 +95,7 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     // called below.
     std::unique_ptr<Publish> packet = inbound_ ? std::move(inbound_) : std::make_unique<Publish>();
     PacketError error = decode_publish_fields(frame, conn.version, Sender::client, codec_limits_, *packet);
-    CachedMatches* slot = &cache_slot(packet->topic);
+    MatchCache::Slot* slot = &matches_.slot(packet->topic);
     // A topic that was routed before was checked before.
     if (error.cause == nullptr && (packet->topic.empty() || slot->topic != packet->topic))
         error = check_publish_topic(*packet, conn.version, codec_limits_);
@@ -118,7 +118,7 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     if (!session.retain_available)
         made->retain = false;
     // Of the type that host and route take: converting for each call costs two locked counts a time.
-    const MessagePtr message = std::move(made);
+    MessagePtr message = std::move(made);
 
     AckToken token = 0;
     if (packet->qos != 0) {
@@ -144,12 +144,13 @@ void Broker::Core::handle_publish(ConnId id, const Frame& frame, Mono now) {
     was_full_ = false;
     const Verdict verdict = host_.on_publish(view(session), message, token);
     if (topic.data() != packet->topic.data())
-        slot = &cache_slot(topic); // an alias stood for it
+        slot = &matches_.slot(topic); // an alias stood for it
     std::size_t reached = 1;
     if (verdict == Verdict::route)
         reached = is_shed(*message, *slot) ? 0 : route(message, *slot, now);
     settle(id, token, verdict, reached, written_since(before), now);
     inbound_ = std::move(packet);
+    pool_.give_back(std::move(message));
 }
 
 /// What happens nearly always: a QoS 1 message that is decided while no other acknowledgement waits.

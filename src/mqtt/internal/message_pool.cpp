@@ -1,7 +1,9 @@
 #include "mqtt/internal/message_pool.h"
 
-#include <algorithm>
+#include "mqtt/internal/prefetch_message.h"
+
 #include <atomic>
+#include <utility>
 
 namespace brim::mqtt {
 
@@ -18,57 +20,67 @@ void reset(Message& message) {
     message.user_properties.clear();
 }
 
-bool is_small(const Message& message) {
-    return message.payload.capacity() <= MessagePool::kept_payload_bytes_max;
-}
-
-bool is_free(const std::shared_ptr<Message>& place) {
-    return place.use_count() == 1 && is_small(*place);
-}
-
-} // namespace
-
-std::shared_ptr<Message> MessagePool::reuse(std::shared_ptr<Message>& place) {
+/// True when nobody else holds it.
+bool is_free(const std::shared_ptr<Message>& message) {
+    if (message.use_count() != 1)
+        return false;
     // The last other holder may have been on another thread: see all it did before it let go.
 #ifndef __SANITIZE_THREAD__ // which knows no fences
     std::atomic_thread_fence(std::memory_order_acquire);
 #endif
-    reset(*place);
-    return place;
+    return true;
 }
+
+} // namespace
 
 std::shared_ptr<Message> MessagePool::take() {
     ++taken_;
-    if (!ring_.empty()) {
-        std::shared_ptr<Message>& newest = ring_[next_ == 0 ? ring_.size() - 1 : next_ - 1];
-        if (is_free(newest))
-            return reuse(newest);
-        std::shared_ptr<Message>& oldest = ring_[next_];
-        next_ = next_ + 1 == ring_.size() ? 0 : next_ + 1;
+    std::shared_ptr<Message> taken;
+    if (!free_.empty()) {
+        taken = std::move(free_.back());
+        free_.pop_back();
+    } else if (!held_.empty()) {
+        std::shared_ptr<Message> oldest = std::move(held_.front());
+        held_.pop_front();
+        if (!held_.empty())
+            prefetch_message(*held_.front()); // for the next call: long in nobody's cache
         if (is_free(oldest))
-            return reuse(oldest);
-        if (ring_.size() == kept_max || !is_small(*oldest)) {
-            oldest = std::make_shared<Message>(); // whoever holds the old one frees it
-            return oldest;
-        }
+            taken = std::move(oldest);
+        else
+            held_.push_back(std::move(oldest)); // the next one has its turn the next time
     }
-    // Behind the one that was looked at last: the oldest stays next.
-    auto made = std::make_shared<Message>();
-    ring_.insert(ring_.begin() + static_cast<std::ptrdiff_t>(next_), made);
-    next_ = next_ + 1 == ring_.size() ? 0 : next_ + 1;
-    return made;
+    if (!taken)
+        return std::make_shared<Message>();
+    reset(*taken);
+    return taken;
+}
+
+void MessagePool::give_back(MessagePtr message) {
+    if (message->payload.capacity() > kept_payload_bytes_max)
+        return;
+    // It was made by take(), and is changed when nobody holds it.
+    std::shared_ptr<Message> back = std::const_pointer_cast<Message>(std::move(message));
+    const bool is_back = is_free(back);
+    if (kept() >= kept_max) {
+        if (held_.empty())
+            return;
+        held_.pop_front(); // whoever holds it frees it
+    }
+    if (is_back)
+        free_.push_back(std::move(back));
+    else
+        held_.push_back(std::move(back));
 }
 
 void MessagePool::trim() {
-    if (ring_.size() > taken_)
+    if (kept() > taken_)
         clear();
     taken_ = 0;
 }
 
 void MessagePool::clear() {
-    ring_.clear();
-    ring_.shrink_to_fit();
-    next_ = 0;
+    free_ = {};
+    held_.release();
 }
 
 } // namespace brim::mqtt

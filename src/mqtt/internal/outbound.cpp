@@ -1,12 +1,16 @@
 // Messages to a client: the window of packet ids, the queue behind it, acknowledgements and resumption.
 
 #include "mqtt/internal/core.h"
+#include "mqtt/internal/prefetch_message.h"
 
 #include <algorithm>
 
 namespace brim::mqtt {
 
 namespace {
+
+/// So many messages further what will be let go of is brought near.
+constexpr std::size_t acks_ahead = 2;
 
 std::uint64_t weight(const Delivery& delivery) {
     return delivery.message->payload.size() + delivery.message->topic.size();
@@ -33,7 +37,7 @@ std::size_t Broker::Core::window_span_max() const {
     return std::min<std::size_t>(std::size_t{window_max()} * 2, 65'535);
 }
 
-Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery) {
+Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery&& delivery) {
     Flow& flow = flow_of(session);
     const std::uint64_t bytes = weight(delivery);
     if (flow.queue.size() >= limits_.queue_count_max || flow.queue_bytes + bytes > limits_.queue_bytes_max) {
@@ -50,7 +54,7 @@ Broker::Core::Offered Broker::Core::enqueue(Session& session, Delivery delivery)
 }
 
 Broker::Core::Offered
-Broker::Core::offer(SessionId id, Session& session, Delivery delivery, Mono now, EncodeCache* cache) {
+Broker::Core::offer(SessionId id, Session& session, Delivery&& delivery, Mono now, EncodeCache* cache) {
     Conn* conn = session.conn != 0 ? conns_.find(session.conn) : nullptr;
     const bool is_up = conn != nullptr && conn->stage == Stage::up;
     if (delivery.qos == 0) {
@@ -86,7 +90,7 @@ Broker::Core::offer(SessionId id, Session& session, Delivery delivery, Mono now,
 }
 
 bool Broker::Core::send_window(
-    ConnId conn_id, Conn& conn, Session& session, Delivery delivery, Mono now, EncodeCache* cache
+    ConnId conn_id, Conn& conn, Session& session, Delivery&& delivery, Mono now, EncodeCache* cache
 ) {
     Flow& flow = flow_of(session);
     const std::uint16_t packet_id = packet_id_of(flow.out_sequence);
@@ -341,6 +345,9 @@ void Broker::Core::on_outbound_ack(
     }
     write_done(session, first + offset, place->delivery.number);
     Flow& flow = *session.flow;
+    // Acknowledgements come in the order of the messages, one behind the other.
+    if (const std::size_t next = offset + acks_ahead; next < count && flow.outbound[next].delivery.message)
+        prefetch_message(*flow.outbound[next].delivery.message);
     flow.unacked -= place->is_sent ? 1 : 0;
     *place = Outbound{};
     while (!flow.outbound.empty() && flow.outbound.front().state == State::done) {

@@ -23,9 +23,7 @@ void Broker::Core::release_spares() {
     inbound_.reset();
     spare_cache_ = EncodeCache();
     scratch_ = Bytes();
-    scratch_matches_ = SubscriptionTree::Matches();
-    for (CachedMatches& slot : cached_)
-        slot = CachedMatches();
+    matches_.release();
     pool_.clear();
 }
 
@@ -73,10 +71,10 @@ bool Broker::Core::must_hold(const Session& session) {
 
 /// A client's message that would have to be held while nothing more can be. As with a full journal nobody
 /// gets it: its publisher is told, and sending it again does not deliver it twice to the others.
-bool Broker::Core::is_shed(const Message& message, CachedMatches& slot) {
+bool Broker::Core::is_shed(const Message& message, MatchCache::Slot& slot) {
     if (pressure_ != Pressure::critical || message.qos == 0)
         return false;
-    const SubscriptionTree::Matches& matches = matches_for(message.topic, slot);
+    const SubscriptionTree::Matches& matches = matches_.find(message.topic, slot);
     const auto must_hold_for = [&](const SubscriptionTree::Entry& entry) {
         const Session& session = *sessions_.at_index(entry.subscriber);
         const bool is_own = entry.options.no_local && session.identity.key() == message.origin;

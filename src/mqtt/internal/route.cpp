@@ -8,9 +8,6 @@ namespace brim::mqtt {
 
 namespace {
 
-/// A longer list costs as much to copy as to find.
-constexpr std::size_t cached_matches_max = 4'096;
-
 /// The broker's own figures: made anew after a start, not worth a write each few seconds.
 bool is_volatile(std::string_view topic) {
     return topic.starts_with("$SYS/");
@@ -72,37 +69,12 @@ bool Broker::Core::deliver(std::string_view key, const MessagePtr& message, Mono
     return is_taken;
 }
 
-Broker::Core::CachedMatches& Broker::Core::cache_slot(std::string_view topic) {
-    return cached_[std::hash<std::string_view>{}(topic) & (cached_.size() - 1)];
-}
-
-const SubscriptionTree::Matches& Broker::Core::matches_for(const std::string& topic, CachedMatches& slot) {
-    if (slot.generation == tree_.generation() && slot.topic == topic)
-        return slot.matches;
-    tree_.match(topic, scratch_matches_);
-    if (scratch_matches_.plain.size() > 1) {
-        std::sort(
-            scratch_matches_.plain.begin(),
-            scratch_matches_.plain.end(),
-            [](const SubscriptionTree::Entry& a, const SubscriptionTree::Entry& b) {
-                return a.subscriber < b.subscriber;
-            }
-        );
-    }
-    if (scratch_matches_.plain.size() + scratch_matches_.groups.size() > cached_matches_max)
-        return scratch_matches_;
-    slot.generation = tree_.generation();
-    slot.topic = topic;
-    std::swap(slot.matches, scratch_matches_);
-    return slot.matches;
-}
-
 std::size_t Broker::Core::route(const MessagePtr& message, Mono now) {
-    return route(message, cache_slot(message->topic), now);
+    return route(message, matches_.slot(message->topic), now);
 }
 
-std::size_t Broker::Core::route(const MessagePtr& message, CachedMatches& slot, Mono now) {
-    const SubscriptionTree::Matches& matches = matches_for(message->topic, slot);
+std::size_t Broker::Core::route(const MessagePtr& message, MatchCache::Slot& slot, Mono now) {
+    const SubscriptionTree::Matches& matches = matches_.find(message->topic, slot);
     if (journal_ != nullptr && is_refused(*message, matches))
         return 0;
     const bool is_written = journal_ != nullptr && message->retain && !is_volatile(message->topic);
@@ -160,8 +132,11 @@ bool Broker::Core::offer_matches(
         return false;
     delivery.qos = std::min(delivery.qos, message->qos);
     // QoS 0 is sent or dropped before this returns, so it borrows: counting owners costs two locked
-    // operations.
-    delivery.message = delivery.qos == 0 ? MessagePtr(MessagePtr(), message.get()) : message;
+    // operations. (And two more where both cases are one expression.)
+    if (delivery.qos == 0)
+        delivery.message = MessagePtr(MessagePtr(), message.get());
+    else
+        delivery.message = message;
     const SessionId id = sessions_.name_at(entries.front().subscriber);
     return offer(id, *session, std::move(delivery), now, &cache) != Offered::dropped;
 }

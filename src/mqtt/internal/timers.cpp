@@ -126,9 +126,11 @@ Mono Broker::Core::tick(Mono now) {
     }
     run_auth_timers(now);
     run_replays(now);
-    if (now - pool_trimmed_ >= tick_max) {
-        pool_trimmed_ = now;
+    if (now - spares_looked_at_ >= tick_max) {
+        spares_looked_at_ = now;
         pool_.trim();
+        if (depth_ == 1) // else a message on its way may hold a place
+            matches_.adapt();
     }
     retained_.sweep(sweep_per_tick, now);
     Mono next = now + tick_max;
