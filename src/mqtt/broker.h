@@ -136,6 +136,10 @@ public:
     /// Stop or resume calling data() for this connection (receive budget used up).
     virtual void pause(ConnId conn, bool paused) = 0;
 
+    /// Work came up that is due earlier than the last tick() said. Who does not listen is late with it by at
+    /// most a second. May not call the broker.
+    virtual void tick_by(Mono) {}
+
     /// Bytes on their way to a connection. Asked while memory is short only.
     virtual std::size_t queued(ConnId) { return 0; }
 

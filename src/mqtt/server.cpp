@@ -343,8 +343,13 @@ void Server::pause(ConnId conn, bool paused) {
         return;
     connection->mark(Connection::paused, paused);
     connection->apply_pause();
-    if (paused && tick_due_ > now() + pause_look)
-        schedule_tick(now() + pause_look);
+    if (paused)
+        tick_by(now() + pause_look);
+}
+
+void Server::tick_by(Mono due) {
+    if (tick_due_ > due)
+        schedule_tick(due);
 }
 
 std::size_t Server::queued(ConnId conn) {

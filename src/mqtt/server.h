@@ -122,6 +122,7 @@ public:
     void send(ConnId conn, ByteView bytes) final;
     void close(ConnId conn) final;
     void pause(ConnId conn, bool paused) final;
+    void tick_by(Mono due) final;
     std::size_t queued(ConnId conn) final;
 
 protected:

@@ -1,6 +1,3 @@
-    bool replay_some(SessionId id, Session& session, Mono now);
-    void run_replays(Mono now);
-
 #pragma once
 // The broker's inside: one class, its members in files by theme (connection, admission, authenticate,
 // inbound, outbound, subscribe, route, retained, session life, timers). See README.md for the order of
@@ -389,7 +386,9 @@ private:
     std::vector<ConnId> gone_;       ///< closed() that came from inside a call to the host
     std::vector<SessionId> pumps_;   ///< sessions whose window has opened in this turn
     std::vector<SessionId> pumping_; ///< of run_pumps(), which does not nest
-    std::vector<SessionId> replaying_;  ///< sessions with retained messages still to send
+    Ring<SessionId> replaying_;      ///< sessions with retained messages still to send, in turn
+    std::size_t replay_left_ = 0;    ///< topics that may be looked at in this step
+    Mono replay_due_{};              ///< when the next step is open
     MatchCache matches_{tree_};
     EncodeCache spare_cache_;          ///< keeps its buffers between messages
     Bytes scratch_;                    ///< encodings that go out at once

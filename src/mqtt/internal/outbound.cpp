@@ -292,10 +292,7 @@ void Broker::Core::pump(SessionId id, Mono now) {
         if (!send_window(conn_id, conn, *session, std::move(delivery), now, nullptr))
             pass_over(*session, number);
     }
-    if (!flow.replays.empty() && !session->is_replaying) {
-        session->is_replaying = true;
-        replaying_.push_back(id);
-    }
+    resume_replay(id, *session, now);
 }
 
 void Broker::Core::handle_outbound_ack(ConnId id, const Frame& frame, Mono now) {

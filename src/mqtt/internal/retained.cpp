@@ -68,12 +68,19 @@ bool Retained::put(const MessagePtr& message, JournalNumber number, bool has_roo
     return true;
 }
 
-MessagePtr Retained::next(const TopicFilter& filter, std::string& after, std::size_t& budget, Mono now) {
+bool Retained::visit(
+    const TopicFilter& filter,
+    std::string& after,
+    std::size_t& budget,
+    Mono now,
+    const std::function<bool(const MessagePtr&)>& take
+) {
     const std::string_view prefix = literal_prefix(filter.filter());
     auto place = after.empty() ? topics_.lower_bound(prefix) : topics_.upper_bound(after);
-    while (place != topics_.end() && budget > 0) {
-        if (!std::string_view(place->first).starts_with(prefix))
-            return nullptr;
+    bool goes_on = true;
+    while (place != topics_.end() && std::string_view(place->first).starts_with(prefix)) {
+        if (!goes_on || budget == 0)
+            return false;
         --budget;
         after = place->first;
         if (is_expired(*place->second.message, now)) {
@@ -81,10 +88,10 @@ MessagePtr Retained::next(const TopicFilter& filter, std::string& after, std::si
             continue;
         }
         if (filter.matches(place->first))
-            return place->second.message;
+            goes_on = take(place->second.message);
         ++place;
     }
-    return nullptr;
+    return true;
 }
 
 std::size_t Retained::remove_if(const std::function<bool(const Message&)>& is_unwanted) {

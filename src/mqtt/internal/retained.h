@@ -37,10 +37,16 @@ public:
     /// The topic behind `after` (empty = the first); null when there is none.
     const Kept* following(const std::string& after) const;
 
-    /// The next message at or behind `after` (exclusive; empty = from the start) that matches. Looks at
-    /// `budget` topics at most and lowers it. Null with budget left: there is no more. `after` becomes the
-    /// last topic looked at.
-    MessagePtr next(const TopicFilter& filter, std::string& after, std::size_t& budget, Mono now);
+    /// Gives `take` the messages behind `after` (empty = from the start) that match, until it returns false.
+    /// Looks at `budget` topics at most and lowers it. True when there is no more. `after` becomes the last
+    /// topic looked at. `take` must not change what is retained.
+    bool visit(
+        const TopicFilter& filter,
+        std::string& after,
+        std::size_t& budget,
+        Mono now,
+        const std::function<bool(const MessagePtr&)>& take
+    );
     /// Removes all that `is_unwanted`; returns how many.
     std::size_t remove_if(const std::function<bool(const Message&)>& is_unwanted);
     /// Removes what expired among the next `budget` topics in turn.

@@ -126,7 +126,7 @@ void Broker::Core::handle_subscribe(ConnId id, const Frame& frame, Mono now) {
     encode_suback(scratch_, suback, conn.version);
     send_when_stable(id, written_of(session), scratch_);
     if (session.is_replaying)
-        replay_some(session_id, session, now);
+        begin_replay(session_id, session, now);
 }
 
 void Broker::Core::handle_unsubscribe(ConnId id, const Frame& frame, Mono now) {

@@ -12,7 +12,6 @@ namespace {
 /// No entry of the heap is further away: a client that comes and goes leaves entries behind, and they must
 /// not pile up for the days its session may live.
 constexpr Duration look_again_max = std::chrono::seconds{60};
-constexpr Duration replay_step = std::chrono::milliseconds{10};
 constexpr Duration tick_max = std::chrono::seconds{1};
 constexpr std::size_t sweep_per_tick = 64;
 /// Who is above its rate is left alone at least this long: a turn for each message would cost more than the
@@ -125,7 +124,7 @@ Mono Broker::Core::tick(Mono now) {
         run_session_timer(entry.id, entry.due, now);
     }
     run_auth_timers(now);
-    run_replays(now);
+    const std::optional<Mono> replay_due = run_replays(now);
     if (now - spares_looked_at_ >= tick_max) {
         spares_looked_at_ = now;
         pool_.trim();
@@ -142,8 +141,8 @@ Mono Broker::Core::tick(Mono now) {
         next = std::min(next, throttle_timers_.next());
     if (!auth_timers_.empty())
         next = std::min(next, auth_timers_.next());
-    if (!replaying_.empty() && pressure_ == Pressure::none)
-        next = std::min(next, now + replay_step);
+    if (replay_due)
+        next = std::min(next, *replay_due);
     return next;
 }
 

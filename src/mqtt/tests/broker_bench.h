@@ -97,6 +97,8 @@ public:
 
     void on_auth_over(ConnId conn) override { auths_over.push_back(conn); }
 
+    void tick_by(Mono due) override { tick_due = due; }
+
     std::size_t queued(ConnId conn) override { return waiting_bytes[conn]; }
 
     bool authorise(const ConnView& who, Action action, std::string_view topic) override {
@@ -132,6 +134,7 @@ public:
     std::set<ConnId> closed;
     std::set<ConnId> paused;
     std::vector<ConnId> waiting;
+    Mono tick_due = Mono::max(); ///< what tick_by() said last
     std::map<ConnId, std::size_t> waiting_bytes; ///< output, as queued() tells
     std::vector<std::pair<Action, std::string>> asked;
     std::string auth_method; ///< the one that is offered; empty = none

@@ -3,6 +3,9 @@
 #include "mqtt/tests/broker_bench.h"
 #include "mqtt/topic_filter.h"
 
+#include <algorithm>
+#include <memory>
+
 using namespace brim;
 using namespace brim::mqtt;
 using namespace brim::mqtt::bench;
@@ -180,6 +183,44 @@ TEST_CASE("[B-34] a wildcard over many retained messages comes piece by piece an
     }
     CHECK(got.size() == 5'000);
     CHECK(bench.host.dropped.empty());
+}
+
+TEST_CASE("[B-34] many who ask for all retained messages at once have them in turn, and others go on") {
+    constexpr std::size_t topics = 2'000;
+    constexpr std::size_t askers = 50;
+    Bench bench;
+    for (std::size_t i = 0; i < topics; ++i)
+        bench.broker.publish(message("r/" + std::to_string(i), "x", 0, true), bench.host.now);
+    std::vector<std::unique_ptr<Peer>> peers;
+    std::vector<std::size_t> got(askers);
+    for (std::size_t i = 0; i < askers; ++i) {
+        peers.push_back(std::make_unique<Peer>(bench));
+        peers.back()->join("p" + std::to_string(i));
+        peers.back()->subscribe("r/#", 0);
+    }
+    const auto read_all = [&] {
+        std::size_t sum = 0;
+        for (std::size_t i = 0; i < askers; ++i) {
+            while (!peers[i]->is_quiet()) {
+                CHECK(peers[i]->message().retain);
+                ++got[i];
+                ++sum;
+            }
+        }
+        return sum;
+    };
+    // What comes between two turns of the loop does not grow with the number of those who ask.
+    CHECK(read_all() <= 1'024);
+    CHECK(bench.host.tick_due <= bench.host.now + std::chrono::milliseconds{1});
+    for (int step = 0; step < 200; ++step) {
+        bench.advance(std::chrono::milliseconds{1});
+        CHECK(read_all() <= 1'024);
+        const auto [least, most] = std::ranges::minmax(got);
+        if (step > 3)
+            CHECK(most - least <= 1'024 + 64); // the first one had a turn of its own
+    }
+    for (const std::size_t count : got)
+        CHECK(count == topics);
 }
 
 TEST_CASE("[B-12] who leaves in the middle of retained messages leaves nothing behind") {
