@@ -1,6 +1,9 @@
 """Many clients at once: those that come and go, those that stall, those that come back."""
 from __future__ import annotations
 
+import json
+import subprocess
+
 from broker_hosts import BROKERS, WHO, Broker, Kind
 from broker_memory import tls_floor
 from broker_rounds import Bench, Result, Samples, gather, row_of
@@ -54,6 +57,37 @@ def stalled(bench: Bench) -> list[Row]:
         changed,
         row_of(f"{none}: RSS", "MB", calm, "rss1_kb", 1 / 1024),
         row_of(f"{tenth}: RSS", "MB", ill, "rss1_kb", 1 / 1024),
+    ]
+
+
+def retained(bench: Bench) -> list[Row]:
+    """Many ask for all retained messages at once: how long others wait meanwhile. Not of mosquitto, which would hold all the answers in
+    memory. The askers are nice, so that the generator of the others is not what waits."""
+    topics, askers = (20_000, 20) if bench.settings.quick else (1_000_000, 1_000)
+    seconds = ["-W", "0.2", "-d", "0.5", "-D", "2"] if bench.settings.quick else ["-W", "1", "-d", "5", "-D", "3"]
+    others = ["fanin", "-P", "1", "-S", "1", "-r", "1000"]
+    calm: list[Result] = []
+    busy: list[Result] = []
+    replays: list[Result] = []
+
+    def measure(broker: Broker) -> Result:
+        bench.brokers.load(broker, ["retain", "-n", str(topics), "-s", "16"])
+        calm.append(bench.load(broker, others, 0, seconds))
+        asking = ["nice", bench.brokers.bench, "replay", "-n", str(topics), "-S", str(askers), "-d", "1" if bench.settings.quick else "10"]
+        with subprocess.Popen([*asking, "-p", str(broker.port), "--pid", str(broker.pid)], stdout=subprocess.PIPE, text=True) as process:
+            busy.append(bench.load(broker, others, 0, seconds))
+            replays.append(dict(json.loads(process.communicate(timeout=60)[0])))
+        if replays[-1]["gone"]:
+            raise BenchError(f"{broker.who} dropped clients that asked for retained messages: {replays[-1]}")
+        return replays[-1]
+
+    bench.in_turn(("ours",), Kind(), measure, fresh=True)
+    ask = f"{askers:,} ask for {topics:,} retained"
+    return [
+        row_of(f"{topics:,} retained, nobody asks: p99 of others", "us", {"ours": calm}, "p99_us"),
+        row_of(f"{ask}: p99 of others", "us", {"ours": busy}, "p99_us"),
+        row_of(f"{ask}: they get", "messages/s", {"ours": replays}, "out_per_s"),
+        row_of(f"{ask}: most memory", "MB", {"ours": replays}, "hwm_kb", 1 / 1024),
     ]
 
 

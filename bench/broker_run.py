@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Callable
 
-from broker_crowds import connects, stalled, storm
+from broker_crowds import connects, retained, stalled, storm
 from broker_hosts import BROKERS, Brokers, Kind
 from broker_memory import after_start, idle
 from broker_rounds import Bench
@@ -72,6 +72,7 @@ def cases(quick: bool) -> list[Case]:
         Case("idle connection", functools.partial(idle, tls=False)),
         Case("idle TLS connection", functools.partial(idle, tls=True)),
         Case("stalled subscribers", stalled),
+        Case("retained messages", retained),
         Case("storm of TLS clients", storm),
     ]
 

@@ -8,6 +8,8 @@
 //   connect  N connections in total that come and go, C in progress at once
 //   idle     N connections that stay and do nothing
 //   storm    N clients that lose their connections at once and all come back at once
+//   retain   fills a broker with N retained messages
+//   replay   S clients ask for N retained messages at once
 //   forward  a "broker" that knows frame lengths only: the limit for the three loads (3.1.1, any QoS)
 //   accept   a "broker" that answers CONNACK only: the limit for connect
 //   disk     write a batch, fdatasync, and again: the limit of what is acknowledged from disk
@@ -34,7 +36,8 @@ using brim::bench::Options;
 
 [[noreturn]] void usage() {
     std::fputs(
-        "usage: mqtt_bench fanin|fanout|pairs|connect|idle|storm|forward|accept|disk [options]\n"
+        "usage: mqtt_bench fanin|fanout|pairs|connect|idle|storm|retain|replay|forward|accept|disk "
+        "[options]\n"
         "  -h HOST -p PORT -P publishers -S subscribers -q QOS -s payload bytes -r total rate -w window\n"
         "  -W warm-up s -d seconds -D drain s -V 4|5 --shared --tls --resume --busy --pid BROKER --label "
         "TEXT\n"
@@ -42,6 +45,7 @@ using brim::bench::Options;
         "  -n connections -c concurrent --sub --srcs N --dsts N --procs N --hold S    (connect, idle, "
         "storm)\n"
         "  --pairs --nobatch                                                         (forward)\n"
+        "  -n topics -s bytes -S subscribers -d seconds                              (retain, replay)\n"
         "  -n records -s bytes -W s -d s --folder DIR                                (disk)\n",
         stderr
     );
@@ -135,6 +139,8 @@ int main(int argc, char** argv) {
         {"connect", brim::bench::run_connects},
         {"idle", brim::bench::run_idle},
         {"storm", brim::bench::run_storm},
+        {"retain", brim::bench::run_retain},
+        {"replay", brim::bench::run_replay},
         {"disk", brim::bench::run_disk},
         {"forward", brim::bench::run_forwarder},
         {"accept", brim::bench::run_acceptor},

@@ -32,7 +32,7 @@ struct Options {
     bool wild = false;       ///< ... with wildcards
     int stalled = 0;         ///< fanout: so many of the subscribers stop reading
     bool subscribe = false;  ///< idle, storm: one subscription for each connection
-    int total = 1000;        ///< connect, idle, storm: connections; disk: records in a batch
+    int total = 1000; ///< connect, idle, storm: connections; disk: records in a batch; retain, replay: topics
     int concurrent = 50;     ///< connect, idle, storm: attempts in progress
     int broker_pid = 0;      ///< whose CPU time and memory is read; 0 = nobody's
     int sources = 1;         ///< spread over 127.0.1.x source addresses
@@ -48,6 +48,10 @@ int run_connects(const Options& options);
 int run_idle(const Options& options);
 /// All clients of a broker lose their connection at once and come back at once.
 int run_storm(const Options& options);
+/// Fills a broker with retained messages.
+int run_retain(const Options& options);
+/// Many clients ask for all retained messages at once.
+int run_replay(const Options& options);
 /// The limit of what is acknowledged from disk: write a batch, fdatasync, and again.
 int run_disk(const Options& options);
 /// The two limits of brokers in memory: a forwarder that reads frame lengths only, and an acceptor that
