@@ -17,10 +17,12 @@ const SubscriptionTree::Matches& MatchCache::find_anew(const std::string& topic,
     const auto place = static_cast<std::size_t>(&slot - slots_.data());
     if (is_taken && place % looked_at_one_in == 0 && slots_.size() < slots_max)
         note_lost(topic);
+    const std::size_t count_max = std::min(matches_max, matches_max * slots_min / slots_.size());
+    if (scratch_.plain.capacity() > 2 * count_max) // after a list that was too long to keep
+        scratch_ = {};
     tree_.match(topic, scratch_);
     if (scratch_.plain.size() > 1)
         std::ranges::sort(scratch_.plain, {}, &SubscriptionTree::Entry::subscriber);
-    const std::size_t count_max = std::min(matches_max, matches_max * slots_min / slots_.size());
     if (scratch_.plain.size() + scratch_.groups.size() > count_max)
         return scratch_;
     slot.generation = tree_.generation();

@@ -92,9 +92,13 @@ TEST_CASE("topics that never come again do not make the cache grow") {
 
 TEST_CASE("a list too long to keep is right all the same") {
     Cached cached;
-    for (std::uint32_t i = 0; i < MatchCache::matches_max + 1; ++i)
+    for (std::uint32_t i = 0; i < 3 * MatchCache::matches_max; ++i)
         cached.subscribe("many", i);
     for (int i = 0; i < 2; ++i)
-        CHECK(cached.find("many").plain.size() == MatchCache::matches_max + 1);
+        CHECK(cached.find("many").plain.size() == 3 * MatchCache::matches_max);
     CHECK(cached.cache.slot("many").matches.plain.empty());
+    // Nor does the memory it took stay with another topic.
+    cached.subscribe("one", 1);
+    CHECK(cached.find("one").plain.size() == 1);
+    CHECK(cached.find("one").plain.capacity() <= 2 * MatchCache::matches_max);
 }
