@@ -14,14 +14,14 @@ namespace {
 /// Kept although few streams were written to.
 constexpr std::size_t spare_buffers_min = 64;
 constexpr std::size_t spare_bytes_max = 4 * 1024 * 1024;
-constexpr std::size_t buffer_bytes_min = 1'024;
+constexpr Duration trim_every = 500ms;
 constexpr std::size_t buffer_bytes_kept_max = 64 * 1024;
 
 } // namespace
 
 SocketNetwork::SocketNetwork(EpollLoop& loop, Log& log, Metrics* metrics)
     : loop_(loop), log_(log), resolver_(loop),
-      read_buffer_(std::make_unique<std::array<char, SocketLimits::read_bytes_max>>()),
+      read_buffer_(std::make_unique<std::array<char, SocketLimits::read_bytes_max>>()), trimming_(loop),
       reserve_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
     if (metrics != nullptr)
         refused_ = &metrics->counter(
@@ -67,18 +67,16 @@ void SocketNetwork::flush_dirty() {
             side[i]->flush_turn();
     }
     // A turn that finds no buffer for each of its streams makes and frees them all anew.
-    spares_wanted_ = std::max(side.size(), spares_wanted_ - spares_wanted_ / 16);
-    if (spare_buffers_.size() > std::max(spares_wanted_, spare_buffers_min))
-        take_buffer();
+    spares_wanted_ = std::max(spares_wanted_, side.size());
+    if (spare_buffers_.size() > spare_buffers_min && !trimming_.running())
+        trimming_.start(trim_every, [this] { trim_buffers(); });
     side.clear();
 }
 
 std::unique_ptr<OutputBuffer> SocketNetwork::take_buffer() {
-    if (spare_buffers_.empty()) {
-        auto made = std::make_unique<OutputBuffer>();
-        made->reserve(buffer_bytes_min);
-        return made;
-    }
+    // Without room of its own: a crowd that connects at once needs four bytes each.
+    if (spare_buffers_.empty())
+        return std::make_unique<OutputBuffer>();
     auto buffer = std::move(spare_buffers_.back());
     spare_buffers_.pop_back();
     spare_bytes_ -= buffer->capacity();
@@ -91,6 +89,14 @@ void SocketNetwork::give_buffer(std::unique_ptr<OutputBuffer> buffer) {
     buffer->clear();
     spare_bytes_ += buffer->capacity();
     spare_buffers_.push_back(std::move(buffer));
+}
+
+void SocketNetwork::trim_buffers() {
+    while (spare_buffers_.size() > std::max(spares_wanted_, spare_buffers_min))
+        take_buffer();
+    spares_wanted_ = 0;
+    if (spare_buffers_.size() > spare_buffers_min)
+        trimming_.start(trim_every, [this] { trim_buffers(); });
 }
 
 void SocketNetwork::release_buffers() {

@@ -39,8 +39,6 @@ public:
 
     std::size_t capacity() const { return bytes_.capacity(); }
 
-    void reserve(std::size_t count) { bytes_.reserve(count); }
-
     void append(ByteView bytes) {
         if (sent_ != 0 && sent_ >= bytes_.size() / 2) {
             bytes_.erase(0, sent_); // moves less than half: amortised over the bytes that went out
@@ -111,6 +109,7 @@ private:
     void flush_dirty();
     std::unique_ptr<OutputBuffer> take_buffer();
     void give_buffer(std::unique_ptr<OutputBuffer> buffer);
+    void trim_buffers();
     void linger(Descriptor fd, std::unique_ptr<OutputBuffer> unsent);
     void linger_ended(LingeringSocket& socket);
     void count_refusal(const Endpoint& at, std::string_view cause);
@@ -121,7 +120,8 @@ private:
     std::unique_ptr<std::array<char, SocketLimits::read_bytes_max>> read_buffer_;
     std::vector<std::unique_ptr<OutputBuffer>> spare_buffers_;
     std::size_t spare_bytes_ = 0;
-    std::size_t spares_wanted_ = 0; ///< streams written to in a turn, of late
+    std::size_t spares_wanted_ = 0; ///< streams written to in one turn since the last trim
+    Timer trimming_;
     /// Streams to flush at the end of this turn, null when gone meanwhile. While one side is flushed, streams
     /// that are written to again gather in the other. A position is index * 2 + side.
     std::array<std::vector<SocketStream*>, 2> dirty_;
