@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+#include <deque>
 
 namespace brim::mqtt {
 
@@ -18,9 +18,6 @@ public:
     };
 
     void push(Mono due, std::uint64_t id) {
-        // By an eighth, not by doubling: there may be a hundred thousand entries that never go.
-        if (entries_.size() == entries_.capacity())
-            entries_.reserve(entries_.size() + entries_.size() / 8 + 64);
         entries_.push_back({due, id});
         std::push_heap(entries_.begin(), entries_.end(), later);
     }
@@ -39,7 +36,9 @@ public:
 private:
     static bool later(const Entry& a, const Entry& b) { return a.due > b.due; }
 
-    std::vector<Entry> entries_;
+    /// In pieces: there may be a hundred thousand entries that never go, and a table that moves as it grows
+    /// leaves a hole of its size in the heap.
+    std::deque<Entry> entries_;
 };
 
 } // namespace brim::mqtt
