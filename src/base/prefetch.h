@@ -1,4 +1,5 @@
 #pragma once
+
 // A hint to the processor that memory is needed soon. Changes nothing but time.
 
 namespace brim {

@@ -134,7 +134,7 @@ public:
     std::set<ConnId> closed;
     std::set<ConnId> paused;
     std::vector<ConnId> waiting;
-    Mono tick_due = Mono::max(); ///< what tick_by() said last
+    Mono tick_due = Mono::max();                 ///< what tick_by() said last
     std::map<ConnId, std::size_t> waiting_bytes; ///< output, as queued() tells
     std::vector<std::pair<Action, std::string>> asked;
     std::string auth_method; ///< the one that is offered; empty = none
