@@ -2,6 +2,7 @@
 
 #include "base/internal/config_files.h"
 #include "base/internal/config_loader.h"
+#include "base/tests/temporary_folder.h"
 
 #include <cstdlib>
 #include <doctest/doctest.h>
@@ -36,31 +37,19 @@ const std::vector<ConfigKey>& sample_schema() {
     return schema;
 }
 
-/// A folder that goes away with the test.
 class Folder {
 public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "brim-config-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-
-    ~Folder() { std::filesystem::remove_all(path_); }
-
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-
     std::string write(const std::string& name, const std::string& text) const {
-        const auto file = path_ / name;
+        const auto file = folder_.path() / name;
         std::filesystem::create_directories(file.parent_path());
         std::ofstream(file, std::ios::binary) << text;
         return file.string();
     }
 
-    std::string path(const std::string& name) const { return (path_ / name).string(); }
+    std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
 
 private:
-    std::filesystem::path path_;
+    testing::TemporaryFolder folder_;
 };
 
 Result<Config> load_text(const std::string& text, ConfigSource source = {}) {

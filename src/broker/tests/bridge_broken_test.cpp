@@ -1,5 +1,6 @@
 // [B-13] Bridges that cannot work, made and taken away again and again on the real system: what is left.
 
+#include "base/tests/temporary_folder.h"
 #include "broker/bridge_set.h"
 #include "io/real_env.h"
 
@@ -9,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <stdlib.h>
 #include <unistd.h>
 
 using namespace brim;
@@ -33,10 +33,7 @@ struct Held {
 class Workshop {
 public:
     Workshop() {
-        std::string name = (fs::temp_directory_path() / "brim-bridges-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        folder_ = name;
-        std::ofstream(folder_ / "file") << "no folder";
+        std::ofstream(folder_.path() / "file") << "no folder";
         // Takes every connection and hangs up at once.
         auto rude = env_.net().listen(
             {io::Endpoint::Kind::tcp, "127.0.0.1", 0},
@@ -53,17 +50,14 @@ public:
         closed_ = (*brief)->local();
     }
 
-    ~Workshop() {
-        fs::remove_all(folder_);
-        ::close(null_);
-    }
+    ~Workshop() { ::close(null_); }
 
     /// A bridge to nobody, one to a peer that hangs up, one that cannot be opened; each tried, then taken
     /// away.
     void try_all() {
         for (const io::Endpoint& to : {closed_, rude_->local()}) {
             auto bridges = std::make_unique<BridgeSet>(env_, local_, "here");
-            const auto added = bridges->add(settings(to, folder_ / "queue"));
+            const auto added = bridges->add(settings(to, folder_.path() / "queue"));
             REQUIRE(added.has_value());
             bridges->start();
             until([&] { return (*added)->stats().last_error.has_value(); });
@@ -72,7 +66,7 @@ public:
             until([&] { return is_stopped; });
         }
         BridgeSet bridges(env_, local_, "here");
-        CHECK_FALSE(bridges.add(settings(closed_, folder_ / "file" / "queue")).has_value());
+        CHECK_FALSE(bridges.add(settings(closed_, folder_.path() / "file" / "queue")).has_value());
         CHECK(bridges.bridges().empty());
     }
 
@@ -109,7 +103,7 @@ private:
     Metrics metrics_;
     io::RealEnv env_{log_, metrics_};
     Nobody local_;
-    fs::path folder_;
+    testing::TemporaryFolder folder_;
     std::unique_ptr<io::Listener> rude_;
     io::Endpoint closed_;
     unsigned visits_ = 0;

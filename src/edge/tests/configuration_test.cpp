@@ -2,6 +2,7 @@
 // for.
 
 #include "base/hash.h"
+#include "base/tests/temporary_folder.h"
 #include "edge/startup.h"
 #include "io/posix_disk.h"
 #include "io/sim/sim_disk.h"
@@ -39,22 +40,11 @@ bool same(const ConfigTexts& a, const ConfigTexts& b) {
            a.sets == b.sets && a.files == b.files && a.secret.has_value() == b.secret.has_value();
 }
 
-/// A folder that goes away with the test.
-struct Folder {
-    std::filesystem::path path;
-
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "brim-edge-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-
-    ~Folder() { std::filesystem::remove_all(path); }
-
-    std::string operator/(const char* name) const { return (path / name).string(); }
+struct Folder : testing::TemporaryFolder {
+    std::string operator/(const char* name) const { return (path() / name).string(); }
 
     void write(const char* name, std::string_view text, mode_t mode = 0600) const {
-        std::ofstream(path / name, std::ios::binary) << text;
+        std::ofstream(path() / name, std::ios::binary) << text;
         REQUIRE(::chmod((*this / name).c_str(), mode) == 0);
     }
 };
@@ -65,7 +55,7 @@ std::string machine_toml(const Folder& folder) {
            "device_name = \"gate-1\"\ndevice_secret = \"file:" + (folder / "secret") +
            "\"\n[uplink]\nurl = \"mqtt://127.0.0.1\"\n[[driver]]\nname = \"pumps\"\nprogram = "
            "\"/bin/true\"\n" +
-           "config_file = \"" + (folder / "pumps.json") + "\"\nmodels_dir = \"" + folder.path.string() +
+           "config_file = \"" + (folder / "pumps.json") + "\"\nmodels_dir = \"" + folder.path().string() +
            "\"\n";
 }
 
@@ -225,7 +215,7 @@ TEST_CASE("on the machine: kept with mode 0600, with the secret's file, and run 
     // The secret first: a model alone that is not there is a change of the configuration, not a damage.
     for (const char* gone : {"secret", "pumps.json", "a1PUMP.json"}) {
         CAPTURE(gone);
-        std::filesystem::remove(folder.path / gone);
+        std::filesystem::remove(folder.path() / gone);
         const auto fallen = prepare_start(disk, source, WallTime{9});
         if (!fallen)
             FAIL(fallen.error().text());
@@ -280,8 +270,8 @@ TEST_CASE("what was applied for another data folder is not run on") {
     io::PosixDisk disk;
     const ConfigSource source{.file = folder / "edge.toml", .environment = {}, .sets = {}};
     REQUIRE(prepare_start(disk, source, WallTime{5}).has_value());
-    std::filesystem::rename(folder.path / "data", folder.path / "other");
-    std::filesystem::remove(folder.path / "pumps.json");
+    std::filesystem::rename(folder.path() / "data", folder.path() / "other");
+    std::filesystem::remove(folder.path() / "pumps.json");
     const auto moved = prepare_start(
         disk,
         {.file = folder / "edge.toml", .environment = {}, .sets = {"edge.data_dir=" + (folder / "other")}},
