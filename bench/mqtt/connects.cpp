@@ -12,8 +12,6 @@ namespace brim::bench {
 
 namespace {
 
-constexpr std::uint64_t second_ns = 1'000'000'000;
-
 /// Subscribes each client that is up, when asked to.
 class Greeter final : public ClientEvents {
 public:

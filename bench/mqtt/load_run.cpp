@@ -9,12 +9,6 @@
 
 namespace brim::bench {
 
-namespace {
-
-constexpr std::uint64_t second_ns = 1'000'000'000;
-
-} // namespace
-
 Load::Reading::Reading(int broker) : broker_ns(cpu_ns(broker)), own_ns(cpu_ns(getpid())), at(now_ns()) {}
 
 bool Load::connect_all() {

@@ -7,6 +7,8 @@
 
 namespace brim::bench {
 
+inline constexpr std::uint64_t second_ns = 1'000'000'000;
+
 /// Monotonic nanoseconds.
 std::uint64_t now_ns();
 /// CPU time of all live threads of a process in nanoseconds, user and system; 0 for pid 0 or none.

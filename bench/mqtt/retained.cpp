@@ -11,7 +11,6 @@ namespace brim::bench {
 
 namespace {
 
-constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::uint64_t fill_ns_max = 300 * second_ns;
 constexpr int outstanding_max = 1'000;
 

@@ -13,7 +13,6 @@ namespace brim::bench {
 
 namespace {
 
-constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::uint64_t give_up_ns = 180 * second_ns;
 constexpr std::uint64_t retry_ns = 100'000'000; // a client that was refused waits so long
 
